@@ -1,0 +1,152 @@
+"""What can go wrong, in our words.
+
+`FailureKind` is the vocabulary, `Failure` one failure with its facts, `ErrorReport` an error that reached
+us as text instead of an exception. The exceptions at the bottom are the only ones that Failover Kit raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .trace import Attempt, RouteTrace
+
+
+class FailureKind(StrEnum):
+    """Why an attempt failed. What the engine does about each kind is `policy.verdicts.RULES`."""
+
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    BILLING = "billing"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    STREAM_BROKEN = "stream_broken"
+    CONTEXT_OVERFLOW = "context_overflow"
+    CONTENT_FILTERED = "content_filtered"
+    AUTH = "auth"
+    PERMISSION_OR_REGION = "permission_or_region"
+    MODEL_NOT_FOUND = "model_not_found"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_OUTPUT = "invalid_output"
+    LOCAL_ERROR = "local_error"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReport:
+    """An error as somebody saw it, when no exception object is at hand (a log line, an error inside a 200).
+
+    Args:
+        provider: "openai", "anthropic", "google", "azure", ... or None.
+        status: the HTTP status, or None.
+        message: the text; may be a JSON or HTML body.
+        exception_type: the exception's class name as printed, or None.
+        code: the provider's own code or type, such as "insufficient_quota", or None.
+        headers: response headers, any case.
+    """
+
+    provider: str | None = None
+    status: int | None = None
+    message: str = ""
+    exception_type: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failure, classified.
+
+    Args:
+        kind: what it means.
+        message: one readable line, secrets redacted.
+        status: HTTP status if there was one (an inner status wins over a gateway's).
+        code: the provider's own code or type.
+        provider: the provider's name if the error tells it.
+        retry_after_s: how long the provider asks us to wait, in seconds, as it said it (it may be absurd).
+        exception: the original exception, None for an `ErrorReport`.
+    """
+
+    kind: FailureKind
+    message: str = ""
+    status: int | None = None
+    code: str | None = None
+    provider: str | None = None
+    retry_after_s: float | None = None
+    exception: BaseException | None = field(default=None, repr=False, compare=False)
+
+
+class FailoverError(Exception):
+    """Base of everything that Failover Kit raises.
+
+    Attributes:
+        trace: the `RouteTrace` of the request, None when none was started.
+        attempts: every attempt of the request, oldest first.
+        failure: the failure that decided, None where there was none.
+    """
+
+    def __init__(self, message: str, *, trace: RouteTrace | None = None, failure: Failure | None = None) -> None:
+        super().__init__(message)
+        self.trace = trace
+        self.failure = failure
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        return self.trace.attempts if self.trace is not None else ()
+
+
+class ConfigError(FailoverError):
+    """A target or a setting cannot work; the message says what to write instead."""
+
+
+class AllTargetsFailed(FailoverError):
+    """No target gave an answer. The message has one line an attempt; `__cause__` is the last original error."""
+
+
+class RequestRejected(AllTargetsFailed):
+    """The request itself was refused, so nobody else was asked: `failure.kind` says why (invalid_request,
+    content_filtered, context_overflow, local_error). `__cause__` is the original error.
+    """
+
+
+class NoTargetAvailable(FailoverError):
+    """No target was allowed to take the request, and none was asked. The message says why for each of them."""
+
+
+class DeadlineExceeded(FailoverError, TimeoutError):
+    """The caller's `deadline_s` passed before any target had answered."""
+
+
+class StreamInterrupted(FailoverError):
+    """A stream broke after part of it had been shown, and could not be resumed.
+
+    Attributes:
+        partial: the text that the caller has already received.
+    """
+
+    def __init__(
+        self, message: str, *, partial: str = "", trace: RouteTrace | None = None, failure: Failure | None = None
+    ) -> None:
+        super().__init__(message, trace=trace, failure=failure)
+        self.partial = partial
+
+
+class OutputRejected(FailoverError):
+    """Raise it in a validator to reject a finished output; the engine goes on to the next target.
+
+    Attributes:
+        output: what was rejected, None when not given.
+        kind: `invalid_output`, or `content_filtered` for a refusal inside a successful response.
+    """
+
+    def __init__(
+        self, message: str, *, output: Any = None, kind: FailureKind = FailureKind.INVALID_OUTPUT
+    ) -> None:
+        super().__init__(message)
+        self.output = output
+        self.kind = kind

@@ -1,0 +1,138 @@
+"""The frozen values a request is made of: where it may go (`Target`) and what is known of it (`RequestInfo`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+from .failure import ConfigError
+from .output import PLAIN, OutputReader
+
+CALL_STYLES = ("call", "acall", "stream", "astream")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model at one provider, or any callable: a place where a request can be answered.
+
+    Each callable takes the request as it was given to `Failover` and knows nothing of failover. A target serves
+    the call styles that it has a callable for; an async call falls back on a sync callable in a thread, never
+    the other way round.
+
+    Args:
+        name: unique within a `Failover`; health is kept under it.
+        call: `request -> answer`.
+        acall: `request -> awaitable of the answer`.
+        stream: `request -> iterator of chunks`.
+        astream: `request -> async iterator of chunks`.
+        provider: who runs it ("openai", ...); targets of one provider fail together more often.
+        model: the model's name at the provider.
+        region: where it runs, for rules and failure domains.
+        context_window_tokens: input and output together; None = unknown, never a reason to skip.
+        lacks: capabilities it is known not to have, out of `RequestInfo.needs`.
+        tags: free labels for rules.
+        weight: share under `policy="weighted"`, > 0.
+        tier: lower tiers first; targets of one tier are peers.
+        reader: how to read its outputs.
+        resume: `(request, shown_text) -> request` that asks to go on after `shown_text`; None = cannot resume.
+        source: the object behind the callables (a framework model, a native client), for adapters.
+
+    Raises:
+        ConfigError: for an empty name, no callable at all, or a quantity out of range.
+    """
+
+    name: str
+    call: Callable[[Any], Any] | None = None
+    acall: Callable[[Any], Awaitable[Any]] | None = None
+    stream: Callable[[Any], Iterator[Any]] | None = None
+    astream: Callable[[Any], AsyncIterator[Any]] | None = None
+    provider: str | None = None
+    model: str | None = None
+    region: str | None = None
+    context_window_tokens: int | None = None
+    lacks: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    weight: float = 1.0
+    tier: int = 0
+    reader: OutputReader = field(default=PLAIN, repr=False)
+    resume: Callable[[Any, str], Any] | None = field(default=None, repr=False)
+    source: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ConfigError(
+                f"Target(name={self.name!r}): give it a name, such as Target('primary', call=...)"
+            )
+        for style in CALL_STYLES:
+            value = getattr(self, style)
+            if value is not None and not callable(value):
+                raise ConfigError(
+                    f"Target({self.name!r}): {style}= must be a callable that takes the request, not "
+                    f"{type(value).__name__}"
+                )
+        if not any(getattr(self, style) for style in CALL_STYLES):
+            raise ConfigError(
+                f"Target({self.name!r}) has nothing to call: pass call=, acall=, stream= or astream=, "
+                f"or write Target.native('openai:MODEL')"
+            )
+        if not (isfinite(self.weight) and self.weight > 0):
+            raise ConfigError(f"Target({self.name!r}): weight must be a number above 0, not {self.weight!r}")
+        window = self.context_window_tokens
+        if window is not None and window <= 0:
+            raise ConfigError(
+                f"Target({self.name!r}): context_window_tokens must be above 0, or None for unknown, not {window!r}"
+            )
+
+    @staticmethod
+    def native(spec: str, /, **options: Any) -> Target:
+        """A target that calls a provider's official SDK: `Target.native("openai:gpt-4o-mini", base_url=...)`.
+
+        Args:
+            spec: "openai:MODEL", "anthropic:MODEL" or "google:MODEL" (aliases "google_genai:", "gemini:").
+            options: `name`, `region`, `tags` and the other fields of `Target`; `api_key`, `base_url` and further
+                options of the SDK's client; see `failover_core.providers`.
+
+        Raises:
+            ConfigError: for a spec of another form.
+            ImportError: naming the extra, when that provider's SDK is not installed.
+        """
+        from .providers import native_target
+
+        return native_target(spec, **options)
+
+
+TARGET_FIELDS = frozenset(f.name for f in fields(Target))
+
+
+@dataclass(frozen=True, slots=True)
+class RequestInfo:
+    """What is known about a request without understanding it. Everything is optional.
+
+    Args:
+        prompt_tokens: estimated size of the input, in tokens.
+        max_output_tokens: the output limit asked for, in tokens.
+        thinking: reasoning was asked for: first tokens come late and that is no fault.
+        needs: capabilities that the request uses: "tools", "images", "files", "json_schema", ...
+        structured: tools or a response format are in play: such output is never resumed in the middle.
+        side_effects: never run it twice at the same time.
+        task: a label for requests of one kind; latency is learned for each label.
+        tags: free labels for rules.
+        deadline_s: for this request, seconds from its start; the smaller of it and `Settings.deadline_s` holds.
+        metadata: anything else, for user-defined policies.
+    """
+
+    prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
+    thinking: bool = False
+    needs: frozenset[str] = frozenset()
+    structured: bool = False
+    side_effects: bool = False
+    task: str = ""
+    tags: frozenset[str] = frozenset()
+    deadline_s: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_INFO = RequestInfo()

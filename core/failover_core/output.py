@@ -1,0 +1,98 @@
+"""Reading outputs: how the engine sees text, tool calls and endings in values that it does not understand.
+
+A target's `OutputReader` tells what is in a chunk or in an answer. Plain callables need none: `PLAIN` takes
+every value for content and expects no finish marker. Validators judge what a reader has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one chunk, or one whole answer, holds.
+
+    Args:
+        text: visible text (a delta for a chunk).
+        has_content: True when it shows progress: text, a tool call, an image. Keep-alives, role markers and
+            empty deltas are False. Reasoning counts as progress, but not as text.
+        has_tool_call: a tool call, whole or in parts.
+        finish_reason: the provider's terminal marker in its own words; None when this value carries none.
+        refusal: the provider's own reason when the answer is a refusal or was filtered.
+        usage: token counts by name ("input_tokens", "output_tokens", ...).
+        model: the model that says it answered.
+    """
+
+    text: str = ""
+    has_content: bool = False
+    has_tool_call: bool = False
+    finish_reason: str | None = None
+    refusal: str | None = None
+    usage: Mapping[str, int] | None = None
+    model: str | None = None
+
+
+class OutputReader(Protocol):
+    """Adapters and native targets implement it for their own output types."""
+
+    @property
+    def expects_finish(self) -> bool:
+        """True when an answer of this kind without a finish reason was cut off."""
+
+    def read(self, output: Any) -> Reading:
+        """Read a whole, non-streamed answer."""
+
+    def read_chunk(self, chunk: Any) -> Reading:
+        """Read one chunk of a stream."""
+
+    def with_text(self, chunk: Any, text: str) -> Any:
+        """A copy of `chunk` whose visible text is `text`: used where a resumed stream is joined."""
+
+
+class PlainReader:
+    """Reads values of unknown type: a str is text, everything else is opaque content; nothing marks the end."""
+
+    expects_finish = False
+
+    def read(self, output: Any) -> Reading:
+        return self.read_chunk(output)
+
+    def read_chunk(self, chunk: Any) -> Reading:
+        if isinstance(chunk, str):
+            return Reading(text=chunk, has_content=bool(chunk))
+        return Reading(has_content=True)
+
+    def with_text(self, chunk: Any, text: str) -> Any:
+        return text
+
+
+PLAIN: OutputReader = PlainReader()
+
+
+@dataclass(slots=True)
+class Finished:
+    """A finished output as validators see it: the sum of its readings.
+
+    Args:
+        output: the answer itself; None for a stream.
+        text: the whole visible text.
+        has_content, has_tool_call, finish_reason, refusal: as in `Reading`, over everything read.
+        reader: the target's reader.
+        streamed: whether it came as a stream.
+    """
+
+    output: Any = None
+    text: str = ""
+    has_content: bool = False
+    has_tool_call: bool = False
+    finish_reason: str | None = None
+    refusal: str | None = None
+    reader: OutputReader = field(default=PLAIN)
+    streamed: bool = False
+
+
+Validator = Callable[[Finished], None]
+"""Judges a finished output: raises `OutputRejected` to refuse it, returns None to accept it."""

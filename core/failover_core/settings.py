@@ -1,0 +1,104 @@
+"""What users can set, checked when it is set. The defaults are the ones that `README.md` explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from math import isfinite
+from typing import Any, Literal, get_args
+
+from .failure import ConfigError
+from .output import Validator
+
+Hedge = Literal["off", "overdue"]
+Midstream = Literal["resume", "raise"]
+OnRejection = Literal["raise", "next"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Rules for every request of a `Failover`. All durations are in seconds.
+
+    Args:
+        deadline_s: the whole call, over all attempts; None = no limit.
+        first_token_s: a stream without content after this long is overdue; None = learned, 10 until then.
+        stall_s: a stream silent for this long is stalled; None = learned, 10 until then.
+        answer_s: a non-streamed answer is overdue after this long; None = learned, 30 until then (60 where
+            thinking or more than 4,096 output tokens are asked for).
+        same_target_retries: how often a passing fault is tried again on the same, healthy target.
+        retry_after_patience_s: wait for a Retry-After up to this long rather than leave the target.
+        max_attempts: for one request, everything counted.
+        backoff_s: upper bound of the first jittered wait before a same-target retry; doubles with each one.
+        hedge: "overdue" races the next target against one that is late, "off" waits for it.
+        midstream: what to do when a stream breaks after text was shown.
+        on_content_filter: "raise" shows the provider's refusal to the caller, "next" asks another target.
+        on_invalid_request: the same for requests that a provider calls invalid.
+        hold_back_tokens, hold_back_s: hold the start of a stream back until that many tokens (counted as 4
+            characters each) or that long after the first content, so that early faults stay invisible.
+        retry_budget_tokens, retry_budget_refill: a shared bucket pays 1 for each same-target retry, each third
+            or later attempt and each attempt on an unhealthy target; every request puts `refill` back.
+            (Finagle's RetryBudget; 20 and .25 keep a full outage at 1.25 attempts a request.)
+        park_s: how long a target rests after auth, billing, quota and missing-model errors.
+        validators: judges of finished output, in addition to the built-in ones (`output_checks=False` drops these).
+
+    Raises:
+        ConfigError: naming the field and what to write instead.
+    """
+
+    deadline_s: float | None = None
+    first_token_s: float | None = None
+    stall_s: float | None = None
+    answer_s: float | None = None
+    same_target_retries: int = 1
+    retry_after_patience_s: float = 2.0
+    max_attempts: int = 4
+    backoff_s: float = 0.5
+    hedge: Hedge = "overdue"
+    midstream: Midstream = "resume"
+    on_content_filter: OnRejection = "raise"
+    on_invalid_request: OnRejection = "raise"
+    hold_back_tokens: int = 16
+    hold_back_s: float = 0.3
+    retry_budget_tokens: float = 20.0
+    retry_budget_refill: float = 0.25
+    park_s: float = 300.0
+    output_checks: bool = True
+    validators: tuple[Validator, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("deadline_s", "first_token_s", "stall_s", "answer_s"):
+            _check(self, name, lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0, or None")
+        for name in ("retry_after_patience_s", "backoff_s", "hold_back_s", "retry_budget_refill", "park_s"):
+            _check(self, name, lambda v: _number(v) and v >= 0, "a number that is not negative")
+        _check(self, "retry_budget_tokens", lambda v: _number(v) and v >= 0, "a number that is not negative")
+        for name, low in (("same_target_retries", 0), ("max_attempts", 1), ("hold_back_tokens", 0)):
+            _check(self, name, lambda v, low=low: _whole(v) and v >= low, f"a whole number of at least {low}")
+        for name, choice in (
+            ("hedge", Hedge),
+            ("midstream", Midstream),
+            ("on_content_filter", OnRejection),
+            ("on_invalid_request", OnRejection),
+        ):
+            words = get_args(choice)
+            _check(self, name, lambda v, words=words: v in words, "one of " + ", ".join(map(repr, words)))
+        object.__setattr__(self, "validators", tuple(self.validators))
+        for validator in self.validators:
+            if not callable(validator):
+                raise ConfigError(f"Settings(validators=...): {validator!r} is not callable; pass functions of Finished")
+
+
+SETTING_NAMES = frozenset(f.name for f in fields(Settings))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(settings: Settings, name: str, fits: Callable[..., bool], wanted: str) -> None:
+    value = getattr(settings, name)
+    if not fits(value):
+        raise ConfigError(f"Settings({name}={value!r}): write {wanted}")
