@@ -22,6 +22,7 @@ class Reading:
         has_tool_call: a tool call, whole or in parts.
         finish_reason: the provider's terminal marker in its own words; None when this value carries none.
         refusal: the provider's own reason when the answer is a refusal or was filtered.
+        flaw: a defect that the reader itself sees, such as tool arguments that do not parse.
         usage: token counts by name ("input_tokens", "output_tokens", ...).
         model: the model that says it answered.
     """
@@ -31,6 +32,7 @@ class Reading:
     has_tool_call: bool = False
     finish_reason: str | None = None
     refusal: str | None = None
+    flaw: str | None = None
     usage: Mapping[str, int] | None = None
     model: str | None = None
 
@@ -79,7 +81,7 @@ class Finished:
     Args:
         output: the answer itself; None for a stream.
         text: the whole visible text.
-        has_content, has_tool_call, finish_reason, refusal: as in `Reading`, over everything read.
+        has_content, has_tool_call, finish_reason, refusal, flaw: as in `Reading`, over everything read.
         reader: the target's reader.
         streamed: whether it came as a stream.
     """
@@ -90,6 +92,7 @@ class Finished:
     has_tool_call: bool = False
     finish_reason: str | None = None
     refusal: str | None = None
+    flaw: str | None = None
     reader: OutputReader = field(default=PLAIN)
     streamed: bool = False
 

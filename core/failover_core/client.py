@@ -1,0 +1,228 @@
+"""`Failover`: the framework-agnostic front. It owns the targets' health and hands each request to a driver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import iscoroutinefunction
+from random import Random
+from types import MappingProxyType
+from typing import Any
+
+from .classify import classify
+from .drivers import aio, sync
+from .drivers.world import RealWorld, World
+from .engine import answer_flow, plan, stream_flow
+from .failure import ConfigError
+from .health import suspicion
+from .health.book import HealthBook
+from .health.breaker import CircuitState
+from .health.latency import typical_s
+from .health.state import TargetHealth, TargetState
+from .live import Desk
+from .model import NO_INFO, RequestInfo, Target
+from .policy.ranking import Policy, named
+from .settings import Settings
+from .telemetry import Listener, Telemetry
+from .trace import RouteTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An answer and the way it came."""
+
+    value: Any
+    trace: RouteTrace
+
+
+class Failover:
+    """Sends each request to the best target and, when that one fails, is late or answers rubbish, to another.
+
+    Args:
+        targets: `Target`s, native specs such as "openai:gpt-4o-mini", or plain callables `request -> answer`
+            (coroutine functions for async use), in order of preference.
+        settings: the rules; the defaults suit interactive use.
+        policy: "priority", "weighted", or a function; see `failover_core.policy.ranking`.
+        world: clock and threads of synchronous code; tests pass a simulated one.
+        rng: source of jitter and of random choices.
+        on_event: called with each event of `failover_core.events`.
+
+    Raises:
+        ConfigError: no targets, two of one name, a target that is this failover itself, an unknown policy.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target | str | Callable[[Any], Any]],
+        settings: Settings | None = None,
+        policy: str | Policy = "priority",
+        *,
+        world: World | None = None,
+        rng: Random | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
+        self.settings = settings if settings is not None else Settings()
+        if not isinstance(self.settings, Settings):
+            raise ConfigError(f"settings={settings!r}: pass Settings(...), such as Settings(deadline_s=20)")
+        self.targets = checked_targets(targets)
+        self._world: World = world if world is not None else RealWorld()
+        rng = rng if rng is not None else Random()
+        self._telemetry = Telemetry(*([on_event] if on_event is not None else []))
+        self._book = HealthBook(
+            [target.name for target in self.targets],
+            rng=rng,
+            emit=self._telemetry.emit,
+            park_s=self.settings.park_s,
+            retry_budget_tokens=self.settings.retry_budget_tokens,
+            retry_budget_refill=self.settings.retry_budget_refill,
+        )
+        self._desk = Desk(
+            self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry
+        )
+
+    def call(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
+        """The answer of the first target that gives a good one.
+
+        Raises:
+            AllTargetsFailed, RequestRejected, NoTargetAvailable, DeadlineExceeded: with `.attempts`, and the last original
+                error as `__cause__`.
+        """
+        route = plan(self._desk, request, info, "call", self._world.now())
+        return sync.run(answer_flow(route), self._world)
+
+    async def acall(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
+        """`call` for asyncio."""
+        return await aio.run(answer_flow(plan(self._desk, request, info, "acall", aio.now())))
+
+    def run(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
+        """`call`, with the trace."""
+        route = plan(self._desk, request, info, "call", self._world.now())
+        return Outcome(sync.run(answer_flow(route), self._world), route.trace)
+
+    async def arun(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
+        """`acall`, with the trace."""
+        route = plan(self._desk, request, info, "acall", aio.now())
+        return Outcome(await aio.run(answer_flow(route)), route.trace)
+
+    def stream(self, request: Any, info: RequestInfo = NO_INFO) -> RoutedStream:
+        """The chunks of the first target whose stream works, joined to another's if it breaks on the way.
+
+        Raises (while it is read):
+            StreamInterrupted: it broke after text was shown and nobody could go on; `.partial` holds the text.
+            AllTargetsFailed, RequestRejected, NoTargetAvailable, DeadlineExceeded: as for `call`.
+        """
+        return RoutedStream(self, request, info)
+
+    def astream(self, request: Any, info: RequestInfo = NO_INFO) -> AsyncRoutedStream:
+        """`stream` for asyncio."""
+        return AsyncRoutedStream(self, request, info)
+
+    def health(self) -> Mapping[str, TargetHealth]:
+        """What is believed of each target now. Never blocks."""
+        now = self._world.now()
+        return MappingProxyType(
+            {name: self._picture(name, state, now) for name, state in self._book.snapshot.items()}
+        )
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each event from now on; returns a function that ends it."""
+        return self._telemetry.subscribe(listener)
+
+    def _picture(self, name: str, state: TargetState, now: float) -> TargetHealth:
+        doubt = suspicion.updated(state.suspicion, now - state.updated_s, 0.0)
+        closed = state.breaker.state is CircuitState.CLOSED
+        return TargetHealth(
+            state=state.breaker.state.value,
+            suspicion=doubt,
+            degraded=not closed or doubt >= suspicion.DEGRADED_NATS,
+            reason=state.breaker.reason,
+            available_in_s=state.available_in_s(now),
+            in_flight=state.in_flight,
+            asked=state.asked,
+            answered=state.answered,
+            failed=state.failed,
+            first_token_s=typical_s(self._book.habit(name, ("first_token", False, ""))),
+            answer_s=typical_s(self._book.habit(name, ("answer", False, ""))),
+        )
+
+
+class RoutedStream(Iterator[Any]):
+    """A stream on its way. Iterate it once; close it when you stop early.
+
+    Attributes:
+        trace: the request's record; complete after the end. None before the first chunk was asked for.
+    """
+
+    def __init__(self, failover: Failover, request: Any, info: RequestInfo) -> None:
+        self.trace: RouteTrace | None = None
+        self._chunks = self._run(failover, request, info)
+
+    def _run(self, failover: Failover, request: Any, info: RequestInfo) -> Iterator[Any]:
+        route = plan(failover._desk, request, info, "stream", failover._world.now())
+        self.trace = route.trace
+        yield from sync.stream(stream_flow(route), failover._world)
+
+    def __next__(self) -> Any:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Stop: the target's stream is closed and nobody is blamed."""
+        self._chunks.close()  # type: ignore[attr-defined]
+
+
+class AsyncRoutedStream(AsyncIterator[Any]):
+    """`RoutedStream` for asyncio."""
+
+    def __init__(self, failover: Failover, request: Any, info: RequestInfo) -> None:
+        self.trace: RouteTrace | None = None
+        self._chunks = self._run(failover, request, info)
+
+    async def _run(self, failover: Failover, request: Any, info: RequestInfo) -> AsyncIterator[Any]:
+        route = plan(failover._desk, request, info, "astream", aio.now())
+        self.trace = route.trace
+        chunks = aio.stream(stream_flow(route))
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()  # type: ignore[attr-defined]
+
+    async def __anext__(self) -> Any:
+        return await self._chunks.__anext__()
+
+    async def aclose(self) -> None:
+        """Stop: the target's stream is closed and nobody is blamed."""
+        await self._chunks.aclose()  # type: ignore[attr-defined]
+
+
+def checked_targets(targets: Sequence[Target | str | Callable[[Any], Any]]) -> tuple[Target, ...]:
+    """Targets made of whatever may be given for one.
+
+    Raises:
+        ConfigError: for none, for two of one name, for anything that is not a target.
+    """
+    if isinstance(targets, str) or not isinstance(targets, Sequence):
+        raise ConfigError(f"targets={targets!r}: pass a list, such as Failover(['openai:gpt-4o-mini', ...])")
+    if not targets:
+        raise ConfigError("There are no targets: pass at least one, two to have something to fail over to")
+    made = tuple(as_target(target) for target in targets)
+    names = [target.name for target in made]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"Two targets are called {', '.join(map(repr, twice))}: health is kept by name, so give each its own name="
+        )
+    return made
+
+
+def as_target(target: Target | str | Callable[[Any], Any]) -> Target:
+    if isinstance(target, Target):
+        return target
+    if isinstance(target, str):
+        return Target.native(target)
+    if callable(target):
+        name = getattr(target, "__name__", type(target).__name__)
+        return Target(name, acall=target) if iscoroutinefunction(target) else Target(name, call=target)
+    raise ConfigError(
+        f"{target!r} is not a target: pass a Target, a string such as 'openai:gpt-4o-mini', or a callable"
+    )

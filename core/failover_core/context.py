@@ -1,0 +1,44 @@
+"""What a target's callable may ask about the attempt that it is running in."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from .model import Target
+
+
+@dataclass(slots=True)
+class AttemptContext:
+    """The attempt under way.
+
+    Args:
+        target: the target being asked.
+        number: 1 for the request's first attempt.
+        request_id: as in the trace.
+        remaining_s: seconds left of the caller's deadline when the attempt started; None = no deadline.
+            Targets that talk to a network should pass it on as their own timeout.
+    """
+
+    target: Target
+    number: int
+    request_id: str
+    remaining_s: float | None
+
+
+_current: ContextVar[AttemptContext | None] = ContextVar("failover_attempt", default=None)
+
+
+def current_attempt() -> AttemptContext | None:
+    """The attempt that the running code belongs to, or None outside of one."""
+    return _current.get()
+
+
+def enter(attempt: AttemptContext) -> None:
+    """For drivers: mark the running context as belonging to `attempt`."""
+    _current.set(attempt)
+
+
+def leave() -> None:
+    """For drivers: the running context is no longer in an attempt."""
+    _current.set(None)

@@ -1,0 +1,1 @@
+"""Performing the engine's effects: `sync` on threads, `aio` on asyncio, `sim` in simulated time."""

@@ -1,0 +1,201 @@
+"""The engine in ordinary, blocking code.
+
+An attempt that nobody may have to interrupt runs inline, in the caller's own thread. A watched one runs on a worker thread
+with a copy of the caller's context, so that it can be raced or given up. Python cannot stop a thread: an attempt given up
+is told at its next chunk, and its late result falls on deaf ears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from threading import Semaphore
+from typing import Any
+
+from ..context import enter, leave
+from ..effects import AttemptEvent, Cancel, Chunk, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Start, Wait
+from .world import Mailbox, World
+
+MAX_WAITING_CHUNKS = 64
+
+
+def run(flow: Flow, world: World) -> Any:
+    """Performs an `answer_flow`; returns its answer."""
+    attempts = _Attempts(world, _call_inline, _call_on_thread)
+    reply: Any = None
+    try:
+        while True:
+            effect = flow.send(reply)
+            reply = attempts.perform(effect)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        flow.close()
+        attempts.close()
+
+
+def stream(flow: Flow, world: World) -> Iterator[Any]:
+    """Performs a `stream_flow`; yields its chunks."""
+    attempts = _Attempts(world, _pull_inline, _pull_on_thread)
+    reply: Any = None
+    try:
+        while True:
+            effect = flow.send(reply)
+            if isinstance(effect, Emit):
+                yield effect.chunk
+                reply = world.now()
+            else:
+                reply = attempts.perform(effect)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+        attempts.close()
+
+
+class _Attempt:
+    """One started attempt. `source` is the iterator of a stream pulled inline."""
+
+    __slots__ = ("cancelled", "room", "source", "start", "threaded")
+
+    def __init__(self, start: Start, threaded: bool) -> None:
+        self.start = start
+        self.threaded = threaded
+        self.cancelled = False
+        self.source: Iterator[Any] | None = None
+        self.room = Semaphore(MAX_WAITING_CHUNKS) if threaded else None
+
+
+class _Attempts:
+    def __init__(
+        self,
+        world: World,
+        inline: Callable[[_Attempt, World], AttemptEvent],
+        on_thread: Callable[[_Attempt, World, Mailbox], None],
+    ) -> None:
+        self._world = world
+        self._inline = inline
+        self._on_thread = on_thread
+        self._live: dict[int, _Attempt] = {}
+        self._mailbox: Mailbox | None = None
+
+    def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Wait):
+            return self._wait(effect.until_s)
+        if isinstance(effect, Start):
+            self._begin(effect)
+        elif isinstance(effect, Cancel):
+            self._end(effect.number)
+        return self._world.now()
+
+    def _begin(self, start: Start) -> None:
+        attempt = _Attempt(start, threaded=start.watched or bool(self._live))
+        self._live[start.number] = attempt
+        if attempt.threaded:
+            mailbox = self._mailbox = self._mailbox or self._world.mailbox()
+            context = copy_context()
+            self._world.spawn(lambda: context.run(self._on_thread, attempt, self._world, mailbox))
+
+    def _wait(self, until_s: float | None) -> Event:
+        for attempt in self._live.values():
+            if not attempt.threaded:
+                return self._noted(self._inline(attempt, self._world))
+        mailbox = self._mailbox = self._mailbox or self._world.mailbox()
+        while (event := mailbox.get(until_s)) is not None:
+            if event.number in self._live:  # else it was given up
+                return self._noted(event)
+        return Elapsed(self._world.now())
+
+    def _noted(self, event: AttemptEvent) -> Event:
+        attempt = self._live[event.number]
+        if not isinstance(event, Chunk):
+            del self._live[event.number]
+        elif attempt.room is not None:
+            attempt.room.release()
+        return event
+
+    def _end(self, number: int) -> None:
+        attempt = self._live.pop(number, None)
+        if attempt is None:
+            return
+        attempt.cancelled = True
+        if attempt.room is not None:
+            attempt.room.release()
+        _close(attempt.source)
+
+    def close(self) -> None:
+        for number in list(self._live):
+            self._end(number)
+
+
+def _call_inline(attempt: _Attempt, world: World) -> AttemptEvent:
+    start = attempt.start
+    target = start.context.target
+    assert target.call is not None
+    enter(start.context)
+    try:
+        return Returned(start.number, target.call(start.request), world.now())
+    except Exception as error:
+        return Failed(start.number, error, world.now())
+    finally:
+        leave()
+
+
+def _pull_inline(attempt: _Attempt, world: World) -> AttemptEvent:
+    start = attempt.start
+    enter(start.context)
+    try:
+        if attempt.source is None:
+            assert start.context.target.stream is not None
+            attempt.source = iter(start.context.target.stream(start.request))
+        return Chunk(start.number, next(attempt.source), world.now())
+    except StopIteration:
+        return Ended(start.number, world.now())
+    except Exception as error:
+        return Failed(start.number, error, world.now())
+    finally:
+        leave()
+
+
+def _call_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
+    start = attempt.start
+    target = start.context.target
+    assert target.call is not None
+    enter(start.context)
+    try:
+        value = target.call(start.request)
+    except BaseException as error:
+        mailbox.put(Failed(start.number, error, world.now()))
+    else:
+        mailbox.put(Returned(start.number, value, world.now()))
+
+
+def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
+    start, room = attempt.start, attempt.room
+    target = start.context.target
+    assert target.stream is not None and room is not None
+    enter(start.context)
+    source: Iterator[Any] | None = None
+    try:
+        source = iter(target.stream(start.request))
+        for chunk in source:
+            room.acquire()
+            if attempt.cancelled:
+                break
+            mailbox.put(Chunk(start.number, chunk, world.now()))
+        else:
+            mailbox.put(Ended(start.number, world.now()))
+    except BaseException as error:
+        mailbox.put(Failed(start.number, error, world.now()))
+    finally:
+        _close(source)
+
+
+def _close(source: Any) -> None:
+    """Generators and SDK streams hold a connection until they are closed."""
+    close = getattr(source, "close", None)
+    if close is not None:
+        try:
+            close()
+        except Exception:
+            return  # it is being given up; what its cleanup says changes nothing

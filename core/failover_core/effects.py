@@ -1,0 +1,94 @@
+"""What the engine asks of a driver (effects), and what a driver tells the engine (events).
+
+The engine is a generator. It yields effects and is sent the reply:
+
+=========  =========================================================================================
+effect     reply
+=========  =========================================================================================
+`Start`    the time now. The driver starts the attempt; what becomes of it arrives at a later `Wait`.
+`Cancel`   the time now. The driver stops the attempt if it can; nothing more is heard of it.
+`Emit`     the time when the caller came back for more: a slow reader is not a slow target.
+`Wait`     the next event of any started attempt, or `Elapsed` when `until_s` has come first.
+=========  =========================================================================================
+
+All times are seconds on the driver's own monotonic clock. Errors arrive as values (`Failed`), never thrown in;
+closing the generator is how a caller's going away reaches the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from .context import AttemptContext
+
+
+@dataclass(slots=True)
+class Start:
+    """Begin attempt `number`. `watched` = somebody may have to interrupt it, so it must not block the driver."""
+
+    number: int
+    context: AttemptContext
+    request: Any
+    watched: bool
+
+
+@dataclass(slots=True)
+class Cancel:
+    number: int
+
+
+@dataclass(slots=True)
+class Emit:
+    chunk: Any
+
+
+@dataclass(slots=True)
+class Wait:
+    until_s: float | None
+
+
+@dataclass(slots=True)
+class Returned:
+    """A non-streamed attempt gave its answer."""
+
+    number: int
+    value: Any
+    at_s: float
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A stream gave a chunk."""
+
+    number: int
+    value: Any
+    at_s: float
+
+
+@dataclass(slots=True)
+class Ended:
+    """A stream came to its end without an error."""
+
+    number: int
+    at_s: float
+
+
+@dataclass(slots=True)
+class Failed:
+    number: int
+    error: BaseException
+    at_s: float
+
+
+@dataclass(slots=True)
+class Elapsed:
+    at_s: float
+
+
+Effect = Start | Cancel | Emit | Wait
+AttemptEvent = Returned | Chunk | Ended | Failed
+Event = AttemptEvent | Elapsed
+Flow = Generator[Effect, Any, Any]
+"""Yields effects, is sent a time (`Start`, `Cancel`, `Emit`) or an `Event` (`Wait`), returns the answer."""

@@ -1,0 +1,248 @@
+"""The life of one request, as a generator of effects: no clock, no I/O, no threads, no locks of its own.
+
+`answer_flow` returns an answer; `stream_flow` emits chunks. Both begin with `compete`, which starts attempts until one of
+them has something to show. Drivers (`drivers/`) perform the effects in the world or in simulated time; `Route` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from .effects import Cancel, Chunk, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Wait
+from .errors import deadline_error, final_error, interrupted_error
+from .events import RequestLost, RequestServed
+from .failure import Failure, FailureKind
+from .limits import stall_limit_s
+from .live import Desk, Live
+from .model import RequestInfo
+from .output import Finished
+from .policy.guards import Style, cannot
+from .route import Route
+from .trace import RouteTrace, Verdict
+
+
+def plan(desk: Desk, request: Any, info: RequestInfo, style: Style, now: float) -> Route:
+    """Who can take this request, and in which order should they be asked?"""
+    trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}")
+    able = []
+    for target in desk.targets:
+        reason = cannot(target, info, style)
+        if reason is None:
+            able.append(target)
+        else:
+            trace.skipped[target.name] = reason
+    order = desk.policy(able, desk.book.snapshot, info, desk.rng.random)
+    return Route(desk, trace, request, info, style, order, now)
+
+
+def answer_flow(route: Route) -> Flow:
+    """One request that wants a whole answer; returns it."""
+    try:
+        winner = yield from compete(route)
+        route.succeed(winner)
+        yield from drop_losers(route)
+        served(route)
+        return winner.value
+    except Exception as error:
+        lost(route, error)
+        raise
+    finally:
+        leave(route)
+
+
+def stream_flow(route: Route) -> Flow:
+    """One request that wants a stream; emits its chunks."""
+    try:
+        while True:
+            live = yield from compete(route)
+            yield from drop_losers(route, live)
+            if route.shown:
+                route.joined(live)
+            broken = yield from deliver(route, live)
+            if broken is None:
+                route.succeed(live)
+                served(route)
+                return None
+            resume_or_raise(route, live, broken)
+    except Exception as error:
+        lost(route, error)
+        raise
+    finally:
+        leave(route)
+
+
+def compete(route: Route) -> Generator[Effect, Any, Live]:
+    """Starts attempts, one after the other or racing when one is overdue, until one has an answer, or enough of a stream.
+
+    Raises:
+        FailoverError: when nobody is left to ask, the failure is the caller's own, or the deadline has passed.
+    """
+    while True:
+        start = route.next_start()
+        if start is not None:
+            route.now = yield start
+        elif not route.waiting:
+            raise final_error(route)
+        event: Event = yield Wait(route.next_time())
+        route.now = event.at_s
+        if isinstance(event, Elapsed):
+            yield from _time_passed(route)
+        elif event.number in route.live:
+            yield from _settle(route, route.live[event.number], event)
+        for live in route.live.values():
+            if live.ended or (live.inlet is not None and live.inlet.ready(route.now)):
+                return live
+
+
+def _time_passed(route: Route) -> Generator[Effect, Any, None]:
+    if route.past_deadline():
+        raise deadline_error(route, shown=route.shown)
+    for live in route.overdue():
+        if live.limit is not None and live.limit.kills:
+            route.now = yield Cancel(live.attempt.number)
+            route.fail(live, Failure(FailureKind.TIMEOUT, f"no answer in {live.limit.seconds:.1f} s"))
+
+
+def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, None]:
+    """What one event means for its attempt while nothing of it has been shown."""
+    inlet = live.inlet
+    failure: Failure | None = None
+    if isinstance(event, Failed):
+        failure = route.desk.classify(event.error)
+    elif isinstance(event, Returned):
+        live.value = event.value
+        failure = route.judge(read_answer(live, event.value))
+        live.ended = failure is None
+    elif isinstance(event, Chunk) and inlet is not None:
+        chunk = inlet.take(event.value, route.now)
+        if chunk is not None:
+            inlet.held.append(chunk)
+        if inlet.hopeless:
+            route.now = yield Cancel(event.number)
+            failure = _unjoined()
+    elif inlet is not None:
+        failure = route.judge(inlet.finished()) if inlet.joined else _unjoined()
+        live.ended = failure is None
+    if failure is not None:
+        route.fail(live, failure)
+        if route.decided_by is not None:
+            raise final_error(route)
+
+
+def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
+    """Passes a stream on until its end; returns what broke it, or None after a good end."""
+    inlet = live.inlet
+    assert inlet is not None
+    held, inlet.held = inlet.held, []
+    for chunk in held:
+        route.now = yield Emit(chunk)
+    if live.ended:
+        return None
+    stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
+    watched = route.desk.settings.stall_s is not None or (can_resume(route, live) and route.has_backup())
+    deadline_s = route.deadline_s
+    quiet_since_s = route.now
+    while True:
+        until_s = quiet_since_s + stall_s if watched else deadline_s
+        if deadline_s is not None and until_s is not None and deadline_s < until_s:
+            until_s = deadline_s
+        event: Event = yield Wait(until_s)
+        route.now = now = event.at_s
+        if isinstance(event, Chunk):
+            chunk = inlet.take(event.value, now)
+            if chunk is not None:
+                route.now = yield Emit(chunk)
+            if inlet.progress_s == now:
+                quiet_since_s = route.now  # the caller's own slowness is not the target's
+        elif isinstance(event, Ended):
+            return route.judge(inlet.finished())
+        elif isinstance(event, Failed):
+            return _inside_stream(route.desk.classify(event.error))
+        elif isinstance(event, Elapsed):
+            if route.past_deadline():
+                raise deadline_error(route, shown=inlet.text)
+            if watched and now - quiet_since_s >= stall_s:
+                route.now = yield Cancel(live.attempt.number)
+                return Failure(FailureKind.TIMEOUT, f"silent for {stall_s:.1f} s inside the stream")
+
+
+def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
+    """A stream broke after text was shown: plan to go on at another target, or raise.
+
+    Raises:
+        FailoverError: `StreamInterrupted` where going on is switched off, impossible, or would mix structured output.
+    """
+    assert live.inlet is not None
+    text = live.inlet.text
+    resumable = can_resume(route, live) and route.has_backup()
+    route.fail(live, broken)
+    if route.decided_by is not None:
+        raise final_error(route)
+    if not resumable:
+        raise interrupted_error(route, broken, text)
+    route.resume_after(text, live)
+
+
+def can_resume(route: Route, live: Live) -> bool:
+    """Plain text only, never with tools or structured output under way, and only where somebody can be asked to go on."""
+    return (
+        route.desk.settings.midstream == "resume"
+        and not route.info.structured
+        and live.inlet is not None
+        and not live.inlet.has_tool_call
+        and route.can_rephrase()
+    )
+
+
+def drop_losers(route: Route, winner: Live | None = None) -> Generator[Effect, Any, None]:
+    """The race is over."""
+    for live in list(route.live.values()):
+        if live is not winner:
+            route.now = yield Cancel(live.attempt.number)
+            route.drop(live, Verdict.LOST)
+
+
+def served(route: Route) -> None:
+    trace = route.finish()
+    if route.desk.telemetry.detailed:
+        route.desk.telemetry.emit(RequestServed(trace))
+
+
+def lost(route: Route, error: Exception) -> None:
+    route.desk.telemetry.emit(RequestLost(route.finish(), error))
+
+
+def leave(route: Route) -> None:
+    """Whatever happened, no permit is kept: attempts still under way are cancelled, and that blames nobody."""
+    for live in list(route.live.values()):
+        route.drop(live, Verdict.CANCELLED)
+    route.finish()
+
+
+def read_answer(live: Live, value: Any) -> Finished:
+    """A whole answer as validators see it; also notes usage and model in the trace."""
+    reading = live.target.reader.read(value)
+    live.attempt.usage, live.attempt.model = reading.usage, reading.model
+    return Finished(
+        value,
+        reading.text,
+        reading.has_content,
+        reading.has_tool_call,
+        reading.finish_reason,
+        reading.refusal,
+        reading.flaw,
+        live.target.reader,
+    )
+
+
+def _inside_stream(failure: Failure) -> Failure:
+    """A connection lost in the middle is a broken stream: nothing says that the next connection would fail too."""
+    if failure.kind in (FailureKind.CONNECTION, FailureKind.UNKNOWN):
+        return replace(failure, kind=FailureKind.STREAM_BROKEN)
+    return failure
+
+
+def _unjoined() -> Failure:
+    return Failure(FailureKind.INVALID_OUTPUT, "its answer does not go on from the text already shown")

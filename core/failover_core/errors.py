@@ -1,0 +1,76 @@
+"""The errors that end a request, built so that they can be read: one line an attempt, one for each target not asked."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from .failure import (
+    AllTargetsFailed,
+    DeadlineExceeded,
+    FailoverError,
+    Failure,
+    FailureKind,
+    NoTargetAvailable,
+    RequestRejected,
+    StreamInterrupted,
+)
+from .policy.verdicts import RULES, NextTarget
+from .route import Route
+from .trace import Verdict
+
+Error = TypeVar("Error", bound=FailoverError)
+
+
+def final_error(route: Route) -> FailoverError:
+    """What the caller gets when there is nobody left to ask, or nobody else may be asked."""
+    route.explain_skips()
+    failure = route.decided_by or route.last_failure
+    if failure is None:
+        return NoTargetAvailable(
+            _told("No target may take this request:", route), trace=route.trace, failure=None
+        )
+    if route.shown:
+        return interrupted_error(route, failure, route.shown)
+    if RULES[failure.kind].next_target is not NextTarget.YES:
+        target = route.trace.attempts[-1].target.name
+        headline = f"{target} refused the request ({failure.kind}): {failure.message}"
+        return _caused(RequestRejected(_told(headline, route), trace=route.trace, failure=failure), failure)
+    asked = len({attempt.target.name for attempt in route.trace.attempts})
+    headline = f"No target answered ({asked} asked, {_seconds(route)}):"
+    return _caused(AllTargetsFailed(_told(headline, route), trace=route.trace, failure=failure), failure)
+
+
+def deadline_error(route: Route, *, shown: str = "") -> DeadlineExceeded:
+    """The caller's deadline has passed: what is under way is given up, which blames nobody."""
+    passed = Failure(FailureKind.TIMEOUT, "the caller's deadline passed")
+    for live in list(route.live.values()):
+        route.drop(live, Verdict.CANCELLED, passed)
+    route.explain_skips()
+    begun = f" after {len(shown):,} characters had been shown" if shown else " before any target had answered"
+    error = DeadlineExceeded(
+        _told(f"The deadline passed{begun} ({_seconds(route)}):", route), trace=route.trace, failure=route.last_failure
+    )
+    return error if route.last_failure is None else _caused(error, route.last_failure)
+
+
+def interrupted_error(route: Route, failure: Failure, shown: str) -> StreamInterrupted:
+    """A stream broke after text was shown and nobody could go on."""
+    route.explain_skips()
+    headline = f"The stream broke after {len(shown):,} characters and could not be resumed: {failure.message}"
+    return _caused(
+        StreamInterrupted(_told(headline, route), partial=shown, trace=route.trace, failure=failure), failure
+    )
+
+
+def _told(headline: str, route: Route) -> str:
+    details = route.trace.explain()
+    return f"{headline}\n{details}" if details else headline
+
+
+def _caused(error: Error, failure: Failure) -> Error:
+    error.__cause__ = failure.exception
+    return error
+
+
+def _seconds(route: Route) -> str:
+    return f"{route.finish().elapsed_s:.2f} s"

@@ -1,0 +1,70 @@
+"""What happened, for whoever wants to know: logs, displays, alerts. Listeners get these values, never the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .failure import FailureKind
+from .trace import Attempt, RouteTrace
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    request_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """Also for attempts that were cancelled or lost a race; `attempt.verdict` and `attempt.failure` say it all."""
+
+    request_id: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptOverdue:
+    """An attempt is later than its target's habit; `limit_s` is what it was given, in seconds."""
+
+    request_id: str
+    attempt: Attempt
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestServed:
+    trace: RouteTrace
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLost:
+    """The caller got `error` instead of an answer."""
+
+    trace: RouteTrace
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitChanged:
+    """A target's circuit went from one state to another. `until_s` = seconds until the next probe, when open."""
+
+    target: str
+    old: str
+    new: str
+    reason: str
+    until_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetParked:
+    """A target cannot work until a person acts (key, billing, quota, model name, permission)."""
+
+    target: str
+    kind: FailureKind
+    message: str
+    park_s: float
+
+
+Happening = (
+    AttemptStarted | AttemptEnded | AttemptOverdue | RequestServed | RequestLost | CircuitChanged | TargetParked
+)

@@ -1,0 +1,83 @@
+"""What is believed of one target, and the public picture of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import suspicion
+from .breaker import Breaker, CircuitState
+from .ratelimit import NO_LIMIT, RateLimit
+
+
+@dataclass(slots=True)
+class TargetState:
+    """All that is believed of one target. Published in snapshots; never changed after that.
+
+    Args:
+        breaker: its circuit.
+        suspicion: in nats, as of `updated_s`.
+        updated_s: time of the last evidence.
+        limit: its rate limit.
+        in_flight: attempts under way.
+        asked, answered, failed: counts of attempts since the start; cancelled ones are only in `asked`.
+    """
+
+    breaker: Breaker = field(default_factory=Breaker)
+    suspicion: float = 0.0
+    updated_s: float = 0.0
+    limit: RateLimit = NO_LIMIT
+    in_flight: int = 0
+    asked: int = 0
+    answered: int = 0
+    failed: int = 0
+
+    def copy(self) -> TargetState:
+        return TargetState(
+            self.breaker,
+            self.suspicion,
+            self.updated_s,
+            self.limit,
+            self.in_flight,
+            self.asked,
+            self.answered,
+            self.failed,
+        )
+
+    def available_in_s(self, now: float) -> float:
+        """Seconds until an attempt may pass; 0 when it may now (ramping decides by share)."""
+        wait_s = self.limit.blocked_until_s - now
+        if self.breaker.state in (CircuitState.OPEN, CircuitState.PROBING):
+            wait_s = max(wait_s, self.breaker.until_s - now)
+        return max(0.0, wait_s)
+
+    def is_healthy(self) -> bool:
+        """Closed and not under suspicion."""
+        return self.breaker.state is CircuitState.CLOSED and self.suspicion < suspicion.DEGRADED_NATS
+
+
+@dataclass(frozen=True, slots=True)
+class TargetHealth:
+    """One target's health as people read it, from `Failover.health()`.
+
+    Args:
+        state: "closed", "open", "probing" or "ramping".
+        suspicion: in nats, decayed to now; the circuit opens at 10.
+        degraded: an early warning: half of the trip level is reached, or the circuit is not closed.
+        reason: why the circuit last opened, "" if it never did.
+        available_in_s: seconds until an attempt may pass; 0 = now.
+        in_flight: attempts under way.
+        asked, answered, failed: attempts since the start; cancelled ones are only in `asked`.
+        first_token_s, answer_s: typical (median) seconds for plain requests; None before anything is known.
+    """
+
+    state: str
+    suspicion: float
+    degraded: bool
+    reason: str
+    available_in_s: float
+    in_flight: int
+    asked: int
+    answered: int
+    failed: int
+    first_token_s: float | None
+    answer_s: float | None

@@ -1,0 +1,83 @@
+"""How long may an attempt take before another target is asked as well?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .health.book import HealthBook
+from .health.latency import (
+    COLD_ANSWER_S,
+    COLD_FIRST_TOKEN_S,
+    COLD_LONG_ANSWER_S,
+    LONG_ANSWER_TOKENS,
+    overdue_s,
+    typical_s,
+)
+from .health.latency import stall_s as learned_stall_s
+from .model import RequestInfo, Target
+from .settings import Settings
+
+PROBE_HEAD_START_S = 1.0
+
+
+@dataclass(slots=True)
+class Limit:
+    """When an attempt is overdue.
+
+    Args:
+        seconds: after its start.
+        kills: it is given up then (racing is off), instead of raced.
+        counts: passing it is evidence against the target (a probe's short head start and a tight deadline are not).
+    """
+
+    seconds: float
+    kills: bool = False
+    counts: bool = True
+
+
+def limit_for(
+    target: Target,
+    info: RequestInfo,
+    settings: Settings,
+    book: HealthBook,
+    *,
+    streaming: bool,
+    probing: bool,
+    remaining_s: float | None,
+    has_backup: bool,
+) -> Limit | None:
+    """The limit of an attempt; None for the last candidate, which has only the caller's deadline.
+
+    A target on probation is raced after a short head start, so that no user waits for the test. Half of what is left of the
+    deadline is kept for the next target.
+    """
+    if not has_backup:
+        return None
+    given_s = settings.first_token_s if streaming else settings.answer_s
+    racing = settings.hedge != "off" and not info.side_effects
+    if not racing:
+        return None if given_s is None else Limit(given_s, kills=True)
+    habit = book.habit(target.name, ("first_token" if streaming else "answer", info.thinking, info.task))
+    seconds = overdue_s(habit, _cold_s(info, streaming)) if given_s is None else given_s
+    if remaining_s is not None and seconds > remaining_s / 2:
+        return Limit(remaining_s / 2, counts=False)
+    if probing:
+        usual_s = typical_s(habit)
+        head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * usual_s
+        if head_start_s < seconds:
+            return Limit(head_start_s, counts=False)
+    return Limit(seconds)
+
+
+def stall_limit_s(target: Target, info: RequestInfo, settings: Settings, book: HealthBook) -> float:
+    """After how many seconds of silence a stream that has begun is stalled."""
+    if settings.stall_s is not None:
+        return settings.stall_s
+    return learned_stall_s(book.habit(target.name, ("gap", info.thinking, info.task)))
+
+
+def _cold_s(info: RequestInfo, streaming: bool) -> float:
+    if streaming:
+        return COLD_FIRST_TOKEN_S
+    long = info.thinking or (info.max_output_tokens or 0) > LONG_ANSWER_TOKENS
+    return COLD_LONG_ANSWER_S if long else COLD_ANSWER_S

@@ -1,0 +1,337 @@
+"""One request on its way: what has been tried, what is under way, who may be asked next, and how each attempt is settled.
+
+`Route` decides and keeps the trace; it performs nothing. The flows in `engine` turn its decisions into effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .checks import judge
+from .context import AttemptContext
+from .effects import Start
+from .events import AttemptEnded, AttemptOverdue, AttemptStarted
+from .failure import Failure
+from .health.book import HabitKey, Permit
+from .health.breaker import Admission
+from .health.suspicion import OVERDUE_NATS
+from .limits import limit_for
+from .live import Desk, Live
+from .model import RequestInfo, Target
+from .output import Finished
+from .policy.guards import Style, roomier
+from .policy.verdicts import RULES, NextTarget, may_go_on, retry_delay_s
+from .stream.inlet import Inlet
+from .trace import Attempt, RouteTrace, Seam, Verdict
+
+
+class Route:
+    """The state of one request.
+
+    Args:
+        desk: what is shared.
+        trace: its record, which already says who cannot take it.
+        request: passed to the targets as it is.
+        info: what is known about it.
+        style: which callable is wanted.
+        candidates: the targets that can take it, in order of preference.
+        now: the request's start, on the driver's clock.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        trace: RouteTrace,
+        request: Any,
+        info: RequestInfo,
+        style: Style,
+        candidates: Sequence[Target],
+        now: float,
+    ) -> None:
+        self.desk = desk
+        self.trace = trace
+        self.info = info
+        self.style = style
+        self.streaming = style in ("stream", "astream")
+        self.live: dict[int, Live] = {}
+        self.shown = ""
+        self._broken = ""
+        self.last_failure: Failure | None = None
+        self.decided_by: Failure | None = None
+        self._request = request
+        self._candidates = candidates
+        self.now = self._began_s = now
+        self._untried = {target.name for target in candidates}
+        self._retries: dict[str, int] = {}
+        self._retry: tuple[Target, float, str] | None = None
+        self._forced = self._waited = False
+        deadlines = [d for d in (desk.settings.deadline_s, info.deadline_s) if d is not None]
+        self.deadline_s = now + min(deadlines) if deadlines else None
+        desk.book.request_began()
+
+    # -- choosing ---------------------------------------------------------------------------------------------
+
+    def next_start(self) -> Start | None:
+        """The attempt to start now: the retry that is due, or another target where nothing under way can be relied on."""
+        if self._retry is not None:
+            target, at_s, why = self._retry
+            if self.now < at_s:
+                return None
+            self._retry = None
+            permit = self.desk.book.admit(target.name, self.now)
+            if permit is not None:
+                return self._start(target, permit, why)
+        if self._attempts_left <= 0 or not all(live.attempt.overdue for live in self.live.values()):
+            return None
+        states = self.desk.book.snapshot
+        for target in self._candidates:
+            if target.name not in self._untried or states[target.name].available_in_s(self.now) > 0.0:
+                continue
+            if self._affordable(target):
+                permit = self.desk.book.admit(target.name, self.now)
+                if permit is not None:
+                    return self._start(target, permit, self._why(permit))
+        return None if self.live else self._last_resort()
+
+    def _affordable(self, target: Target) -> bool:
+        """The first attempt is free and so is a switch to a healthy target; everything else spends retry budget."""
+        made = len(self.trace.attempts)
+        if made == 0 or (made == 1 and self.desk.book.snapshot[target.name].is_healthy()):
+            return True
+        if self.desk.book.spend_retry():
+            return True
+        self.trace.skipped[target.name] = "the retry budget is spent"
+        return False
+
+    def _last_resort(self) -> Start | None:
+        """Nobody is available: wait for a rate limit that ends soon, or knock once at the door that is due soonest."""
+        states = self.desk.book.snapshot
+        rest = [target for target in self._candidates if target.name in self._untried]
+        for target in sorted(rest, key=lambda target: states[target.name].available_in_s(self.now)):
+            blocked_s = states[target.name].limit.blocked_until_s - self.now
+            if blocked_s > 0.0:
+                patience_s = 0.0 if self._waited else self.desk.settings.retry_after_patience_s
+                if blocked_s <= patience_s and self._in_time(self.now + blocked_s):
+                    self._waited = True
+                    self._retry = (target, self.now + blocked_s, "rate limit over")
+                    return None
+                self.trace.skipped[target.name] = f"rate limited for another {blocked_s:.1f} s"
+                continue
+            if self._forced or not self._affordable(target):
+                continue
+            self._forced = True
+            permit = self.desk.book.admit(target.name, self.now, force=True)
+            if permit is not None:
+                return self._start(target, permit, "last resort")
+        return None
+
+    def _why(self, permit: Permit) -> str:
+        if self.shown:
+            return "resume"
+        if any(live.attempt.overdue for live in self.live.values()):
+            return "overdue"
+        if self.trace.attempts:
+            return "failed over"
+        return "probe" if permit.how is Admission.PROBE else "first"
+
+    def _start(self, target: Target, permit: Permit, why: str) -> Start:
+        state = self.desk.book.snapshot[target.name]
+        self._untried.discard(target.name)
+        self.trace.skipped.pop(target.name, None)
+        number = len(self.trace.attempts) + 1
+        attempt = Attempt(number, target, why, self.now - self._began_s)
+        self.trace.attempts.append(attempt)
+        remaining_s = None if self.deadline_s is None else self.deadline_s - self.now
+        settings = self.desk.settings
+        inlet = None
+        request = self._request
+        if self.streaming:
+            inlet = Inlet(target, settings.hold_back_tokens, settings.hold_back_s, self.shown)
+            if self.shown and target.resume is not None:
+                request = target.resume(request, self.shown)
+        limit = limit_for(
+            target,
+            self.info,
+            settings,
+            self.desk.book,
+            streaming=self.streaming,
+            probing=permit.how is Admission.PROBE,
+            remaining_s=remaining_s,
+            has_backup=self.has_backup(),
+        )
+        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(), inlet)
+        if self.desk.telemetry.detailed:
+            self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
+        context = AttemptContext(target, number, self.trace.request_id, remaining_s)
+        return Start(number, context, request, watched=limit is not None or remaining_s is not None)
+
+    # -- times ------------------------------------------------------------------------------------------------
+
+    def next_time(self) -> float | None:
+        """When something is to be done even if no attempt says anything."""
+        times = [] if self.deadline_s is None else [self.deadline_s]
+        if self._retry is not None:
+            times.append(self._retry[1])
+        for live in self.live.values():
+            release_s = live.inlet.release_at_s() if live.inlet is not None else None
+            if release_s is not None:
+                times.append(release_s)
+            elif live.limit is not None and not live.attempt.overdue:
+                times.append(live.began_s + live.limit.seconds)
+        return min(times, default=None)
+
+    def past_deadline(self) -> bool:
+        return self.deadline_s is not None and self.now >= self.deadline_s
+
+    def overdue(self) -> Iterable[Live]:
+        """Marks and gives the attempts whose limit has just passed; the lateness is evidence at once."""
+        for live in list(self.live.values()):
+            limit = live.limit
+            if limit is None or live.attempt.overdue or self.now < live.began_s + limit.seconds:
+                continue
+            if live.inlet is not None and live.inlet.release_at_s() is not None:
+                continue
+            live.attempt.overdue = True
+            if limit.counts:
+                self.desk.book.note(live.permit, self.now, OVERDUE_NATS, f"no answer in {limit.seconds:.1f} s")
+            self.desk.telemetry.emit(AttemptOverdue(self.trace.request_id, live.attempt, limit.seconds))
+            yield live
+
+    @property
+    def waiting(self) -> bool:
+        """True while there is anything to wait for."""
+        return bool(self.live) or self._retry is not None
+
+    def has_backup(self) -> bool:
+        """Could another target be asked now, if this attempt does not do?"""
+        if self._attempts_left <= 0:
+            return False
+        states = self.desk.book.snapshot
+        return any(states[name].available_in_s(self.now) <= 0.0 for name in self._untried)
+
+    @property
+    def _attempts_left(self) -> int:
+        return self.desk.settings.max_attempts - len(self.trace.attempts)
+
+    def _in_time(self, at_s: float) -> bool:
+        return self.deadline_s is None or at_s < self.deadline_s
+
+    def explain_skips(self) -> None:
+        """Note in the trace why each candidate that was not asked could not be."""
+        states = self.desk.book.snapshot
+        for target in self._candidates:
+            if target.name in self._untried and target.name not in self.trace.skipped:
+                state = states[target.name]
+                wait_s = state.available_in_s(self.now)
+                reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
+                self.trace.skipped[target.name] = (
+                    f"its circuit is {state.breaker.state} for another {wait_s:.1f} s{reason}"
+                    if wait_s > 0.0
+                    else "no attempt was left for it"
+                )
+
+    # -- settling ---------------------------------------------------------------------------------------------
+
+    def judge(self, finished: Finished) -> Failure | None:
+        return judge(finished, self.desk.settings.validators, checks=self.desk.settings.output_checks)
+
+    def fail(self, live: Live, failure: Failure) -> None:
+        """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked."""
+        rule = RULES[failure.kind]
+        self.desk.book.failed(live.permit, self.now, failure, rule.evidence_nats, parks=rule.parks)
+        self.last_failure = failure
+        verdict = Verdict.NEXT
+        if not may_go_on(failure.kind, self.desk.settings):
+            self.decided_by = failure
+            verdict = Verdict.RAISE
+        elif self._plan_retry(live, failure):
+            verdict = Verdict.RETRY
+        elif rule.next_target is NextTarget.ROOMIER:
+            self._leave_out_smaller(live.target)
+        self._close(live, verdict, failure)
+
+    def _plan_retry(self, live: Live, failure: Failure) -> bool:
+        target = live.target
+        retries = self._retries.get(target.name, 0)
+        if len(self.live) > 1 or self._attempts_left <= self._untried_available():
+            return False  # another attempt is under way, or every attempt left is needed for another target
+        delay_s = retry_delay_s(
+            failure, self.desk.settings, retries=retries, healthy=live.was_healthy, draw=self.desk.rng.random()
+        )
+        if delay_s is None or not self._in_time(self.now + delay_s) or not self.desk.book.spend_retry():
+            return False
+        self._retries[target.name] = retries + 1
+        self._retry = (target, self.now + delay_s, "retry")
+        return True
+
+    def _untried_available(self) -> int:
+        states = self.desk.book.snapshot
+        return sum(states[name].available_in_s(self.now) <= 0.0 for name in self._untried)
+
+    def _leave_out_smaller(self, overflowed: Target) -> None:
+        for target in self._candidates:
+            if target.name in self._untried and not roomier(target, overflowed):
+                self._untried.discard(target.name)
+                self.trace.skipped[target.name] = f"its window is not larger than that of {overflowed.name}"
+
+    def succeed(self, live: Live) -> None:
+        """Settle the attempt whose output went to the caller, and teach the target's habits."""
+        attempt, inlet = live.attempt, live.inlet
+        elapsed_s = self.now - live.began_s
+        thinking, task = self.info.thinking, self.info.task
+        durations: list[tuple[HabitKey, float]] = []
+        if inlet is None:
+            durations.append((("answer", thinking, task), elapsed_s))
+        elif inlet.first_content_s is not None:
+            first_s = inlet.first_content_s - live.began_s
+            durations.append((("first_token", thinking, task), first_s))
+            if inlet.chunks > 4:
+                durations.append((("gap", thinking, task), (elapsed_s - first_s) / (inlet.chunks - 1)))
+        self.desk.book.answered(live.permit, self.now, durations)
+        self.trace.target = attempt.target
+        self._close(live, Verdict.ANSWERED)
+
+    def drop(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
+        """Settle an attempt that nobody waits for any more; cancellation is neither success nor failure."""
+        self.desk.book.cancelled(live.permit, self.now)
+        self._close(live, verdict, failure)
+
+    def _close(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
+        attempt, inlet = live.attempt, live.inlet
+        attempt.verdict = verdict
+        attempt.failure = failure
+        attempt.elapsed_s = self.now - live.began_s
+        if inlet is not None:
+            if inlet.first_content_s is not None:
+                attempt.first_token_s = inlet.first_content_s - live.began_s
+            attempt.usage, attempt.model = inlet.usage, inlet.model
+        self.live.pop(attempt.number, None)
+        if verdict is not Verdict.ANSWERED or self.desk.telemetry.detailed:
+            self.desk.telemetry.emit(AttemptEnded(self.trace.request_id, attempt))
+
+    def finish(self) -> RouteTrace:
+        """The trace, complete."""
+        self.trace.elapsed_s = self.now - self._began_s
+        return self.trace
+
+    # -- resuming a broken stream -----------------------------------------------------------------------------
+
+    def can_rephrase(self) -> bool:
+        """Is there a target left that can be asked to go on from shown text?"""
+        return any(t.resume is not None for t in self._candidates if t.name in self._untried)
+
+    def resume_after(self, shown: str, broken: Live) -> None:
+        """From now on attempts are asked to go on after `shown`."""
+        broken.attempt.verdict = Verdict.RESUMED
+        self._retry = None
+        self.shown = shown
+        self._broken = broken.target.name
+        for target in self._candidates:
+            if target.name in self._untried and target.resume is None:
+                self._untried.discard(target.name)
+                self.trace.skipped[target.name] = "it cannot go on from an answer that has begun"
+
+    def joined(self, live: Live) -> None:
+        """Note where the caller's text changes hands."""
+        self.trace.seams.append(Seam(len(self.shown), self._broken, live.target.name))

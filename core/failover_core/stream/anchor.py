@@ -1,0 +1,75 @@
+"""Where does another target's answer go on from the text already shown?
+
+A target that is asked to resume either repeats the last characters as it was told and goes on, or starts its answer
+from the beginning. In both cases the end of the shown text, the anchor, appears in the new text, and the join is
+right after it. White space is ignored in the comparison, since models re-wrap lines. No anchor, no join: nothing is ever
+concatenated on faith.
+"""
+
+from __future__ import annotations
+
+ANCHOR_CHARS = 40
+SHORT_ANCHOR_CHARS = 12
+WINDOW_CHARS = 400  # beyond the length of the shown text itself, for targets that start all over in other words
+
+
+class Joiner:
+    """Takes the text of a resumed answer bit by bit and gives what follows the anchor.
+
+    Args:
+        shown: everything the caller has seen.
+    """
+
+    def __init__(self, shown: str) -> None:
+        self._shown = _squeezed(shown)
+        self._spaces = len(shown) - len(shown.rstrip())  # shown already, so not to be shown again
+        self._anchor = self._shown[-ANCHOR_CHARS:]
+        self._text = ""
+        self._squeezed = ""
+        self._ends: list[int] = []  # position in _text after each character of _squeezed
+        self._window = len(self._shown) + WINDOW_CHARS
+        self.joined = False
+
+    def feed(self, text: str) -> str:
+        """The part of `text` that goes on from the shown text; "" until the anchor has been found."""
+        if self.joined:
+            return self._without_shown_spaces(text) if self._spaces else text
+        start = len(self._text)
+        self._text += text
+        for position, character in enumerate(text, start + 1):
+            if not character.isspace():
+                self._squeezed += character
+                self._ends.append(position)
+        end = self._join_at()
+        if end is None:
+            return ""
+        self.joined = True
+        return self._without_shown_spaces(self._text[self._ends[end - 1] :])
+
+    @property
+    def hopeless(self) -> bool:
+        """True when so much new text has come without the anchor that it will not come any more."""
+        return not self.joined and len(self._squeezed) > self._window and not self._repeats_from_the_start()
+
+    def _without_shown_spaces(self, text: str) -> str:
+        rest = text.lstrip()
+        dropped = min(self._spaces, len(text) - len(rest))
+        self._spaces = 0 if rest else self._spaces - dropped
+        return text[dropped:]
+
+    def _join_at(self) -> int | None:
+        """Index into the squeezed text just after the anchor, or None while there is none."""
+        if self._repeats_from_the_start():
+            return len(self._shown) if len(self._squeezed) >= len(self._shown) else None
+        if len(self._anchor) < SHORT_ANCHOR_CHARS:
+            return None  # so short an anchor may turn up by chance, except as the very beginning
+        found = self._squeezed.find(self._anchor, 0, self._window)
+        return None if found < 0 else found + len(self._anchor)
+
+    def _repeats_from_the_start(self) -> bool:
+        length = min(len(self._squeezed), len(self._shown))
+        return self._squeezed[:length] == self._shown[:length]
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

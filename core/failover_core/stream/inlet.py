@@ -1,0 +1,134 @@
+"""One attempt's stream as it arrives: held back until it has shown that it works, and read as it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..model import Target
+from ..output import Finished
+from .anchor import Joiner
+
+CHARS_PER_TOKEN = 4
+
+
+class Inlet:
+    """Reads chunks, holds the first ones back, and joins them to text already shown when there is any.
+
+    Args:
+        target: whose reader is used.
+        hold_back_tokens, hold_back_s: see `Settings`.
+        shown: the text that the caller has seen of a broken stream; "" for a fresh one.
+    """
+
+    __slots__ = (
+        "_hold_chars",
+        "_hold_s",
+        "_joiner",
+        "_read",
+        "_texts",
+        "chunks",
+        "finish_reason",
+        "first_content_s",
+        "flaw",
+        "has_content",
+        "has_tool_call",
+        "held",
+        "model",
+        "progress_s",
+        "refusal",
+        "shown",
+        "target",
+        "text_chars",
+        "usage",
+    )
+
+    def __init__(self, target: Target, hold_back_tokens: int, hold_back_s: float, shown: str = "") -> None:
+        self.target = target
+        self.shown = shown
+        self.held: list[Any] = []
+        self.text_chars = 0
+        self.chunks = 0
+        self.has_content = False
+        self.has_tool_call = False
+        self.finish_reason: str | None = None
+        self.refusal: str | None = None
+        self.flaw: str | None = None
+        self.usage: Mapping[str, int] | None = None
+        self.model: str | None = None
+        self.first_content_s: float | None = None
+        self.progress_s: float | None = None
+        self._read = target.reader.read_chunk
+        self._texts: list[str] = []
+        self._hold_chars = hold_back_tokens * CHARS_PER_TOKEN
+        self._hold_s = hold_back_s
+        self._joiner = Joiner(shown) if shown else None
+
+    def take(self, chunk: Any, now: float) -> Any | None:
+        """Read a chunk; returns what may be passed on of it, None for nothing."""
+        self.chunks += 1
+        reading = self._read(chunk)
+        text = reading.text
+        if reading.has_content:
+            self.has_content = True
+            self.progress_s = now
+            if self.first_content_s is None:
+                self.first_content_s = now
+        if reading.has_tool_call:
+            self.has_tool_call = True
+        if reading.finish_reason is not None:
+            self.finish_reason = reading.finish_reason
+        if reading.refusal is not None:
+            self.refusal = (self.refusal or "") + reading.refusal
+        if reading.flaw is not None:
+            self.flaw = reading.flaw
+        if reading.usage is not None:
+            self.usage = reading.usage
+        if reading.model is not None:
+            self.model = reading.model
+        if self._joiner is not None:
+            if not self._joiner.joined:
+                text = self._joiner.feed(text)
+                if not self._joiner.joined:
+                    return None
+                chunk = self.target.reader.with_text(chunk, text)
+        if text:
+            self._texts.append(text)
+            self.text_chars += len(text)
+        return chunk
+
+    def release_at_s(self) -> float | None:
+        """When what is held may be shown even if it is little; None before there is anything to show."""
+        if self.first_content_s is None or not self.joined or self.refusal is not None:
+            return None
+        return self.first_content_s + self._hold_s
+
+    def ready(self, now: float) -> bool:
+        """Has the stream shown enough to be trusted?"""
+        release_s = self.release_at_s()
+        return release_s is not None and (self.text_chars >= self._hold_chars or now >= release_s)
+
+    @property
+    def joined(self) -> bool:
+        return self._joiner is None or self._joiner.joined
+
+    @property
+    def hopeless(self) -> bool:
+        return self._joiner is not None and self._joiner.hopeless
+
+    @property
+    def text(self) -> str:
+        """Everything the caller has seen or will see up to here, the text before a join included."""
+        return self.shown + "".join(self._texts)
+
+    def finished(self) -> Finished:
+        return Finished(
+            text=self.text,
+            has_content=self.has_content,
+            has_tool_call=self.has_tool_call,
+            finish_reason=self.finish_reason,
+            refusal=self.refusal,
+            flaw=self.flaw,
+            reader=self.target.reader,
+            streamed=True,
+        )
