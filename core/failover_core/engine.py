@@ -18,21 +18,15 @@ from .limits import stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
-from .policy.guards import Style, cannot
+from .policy.guards import Style
 from .route import Route
 from .trace import RouteTrace, Verdict
 
 
 def plan(desk: Desk, request: Any, info: RequestInfo, style: Style, now: float) -> Route:
     """Who can take this request, and in which order should they be asked?"""
-    trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}")
-    able = []
-    for target in desk.targets:
-        reason = cannot(target, info, style)
-        if reason is None:
-            able.append(target)
-        else:
-            trace.skipped[target.name] = reason
+    able, unable = desk.able(info, style)
+    trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}", skipped=dict(unable))
     order = desk.policy(able, desk.book.snapshot, info, desk.rng.random)
     return Route(desk, trace, request, info, style, order, now)
 

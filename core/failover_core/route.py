@@ -62,12 +62,13 @@ class Route:
         self._request = request
         self._candidates = candidates
         self.now = self._began_s = now
-        self._untried = {target.name for target in candidates}
+        self._out: set[str] = set()  # asked already, or of no use for this request any more
         self._retries: dict[str, int] = {}
         self._retry: tuple[Target, float, str] | None = None
         self._forced = self._waited = False
-        deadlines = [d for d in (desk.settings.deadline_s, info.deadline_s) if d is not None]
-        self.deadline_s = now + min(deadlines) if deadlines else None
+        given_s, own_s = desk.settings.deadline_s, info.deadline_s
+        limit_s = given_s if own_s is None or (given_s is not None and given_s < own_s) else own_s
+        self.deadline_s = None if limit_s is None else now + limit_s
         desk.book.request_began()
 
     # -- choosing ---------------------------------------------------------------------------------------------
@@ -82,11 +83,14 @@ class Route:
             permit = self.desk.book.admit(target.name, self.now)
             if permit is not None:
                 return self._start(target, permit, why)
-        if self._attempts_left <= 0 or not all(live.attempt.overdue for live in self.live.values()):
+        if self._attempts_left <= 0:
             return None
+        for live in self.live.values():
+            if not live.attempt.overdue:
+                return None
         states = self.desk.book.snapshot
         for target in self._candidates:
-            if target.name not in self._untried or states[target.name].available_in_s(self.now) > 0.0:
+            if target.name in self._out or states[target.name].available_in_s(self.now) > 0.0:
                 continue
             if self._affordable(target):
                 permit = self.desk.book.admit(target.name, self.now)
@@ -107,7 +111,7 @@ class Route:
     def _last_resort(self) -> Start | None:
         """Nobody is available: wait for a rate limit that ends soon, or knock once at the door that is due soonest."""
         states = self.desk.book.snapshot
-        rest = [target for target in self._candidates if target.name in self._untried]
+        rest = [target for target in self._candidates if target.name not in self._out]
         for target in sorted(rest, key=lambda target: states[target.name].available_in_s(self.now)):
             blocked_s = states[target.name].limit.blocked_until_s - self.now
             if blocked_s > 0.0:
@@ -137,7 +141,7 @@ class Route:
 
     def _start(self, target: Target, permit: Permit, why: str) -> Start:
         state = self.desk.book.snapshot[target.name]
-        self._untried.discard(target.name)
+        self._out.add(target.name)
         self.trace.skipped.pop(target.name, None)
         number = len(self.trace.attempts) + 1
         attempt = Attempt(number, target, why, self.now - self._began_s)
@@ -207,8 +211,7 @@ class Route:
         """Could another target be asked now, if this attempt does not do?"""
         if self._attempts_left <= 0:
             return False
-        states = self.desk.book.snapshot
-        return any(states[name].available_in_s(self.now) <= 0.0 for name in self._untried)
+        return self._untried_available(at_most=1) > 0
 
     @property
     def _attempts_left(self) -> int:
@@ -221,7 +224,7 @@ class Route:
         """Note in the trace why each candidate that was not asked could not be."""
         states = self.desk.book.snapshot
         for target in self._candidates:
-            if target.name in self._untried and target.name not in self.trace.skipped:
+            if target.name not in self._out and target.name not in self.trace.skipped:
                 state = states[target.name]
                 wait_s = state.available_in_s(self.now)
                 reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
@@ -265,14 +268,20 @@ class Route:
         self._retry = (target, self.now + delay_s, "retry")
         return True
 
-    def _untried_available(self) -> int:
+    def _untried_available(self, at_most: int = 100) -> int:
         states = self.desk.book.snapshot
-        return sum(states[name].available_in_s(self.now) <= 0.0 for name in self._untried)
+        found = 0
+        for target in self._candidates:
+            if target.name not in self._out and states[target.name].available_in_s(self.now) <= 0.0:
+                found += 1
+                if found == at_most:
+                    break
+        return found
 
     def _leave_out_smaller(self, overflowed: Target) -> None:
         for target in self._candidates:
-            if target.name in self._untried and not roomier(target, overflowed):
-                self._untried.discard(target.name)
+            if target.name not in self._out and not roomier(target, overflowed):
+                self._out.add(target.name)
                 self.trace.skipped[target.name] = f"its window is not larger than that of {overflowed.name}"
 
     def succeed(self, live: Live) -> None:
@@ -319,7 +328,7 @@ class Route:
 
     def can_rephrase(self) -> bool:
         """Is there a target left that can be asked to go on from shown text?"""
-        return any(t.resume is not None for t in self._candidates if t.name in self._untried)
+        return any(t.resume is not None for t in self._candidates if t.name not in self._out)
 
     def resume_after(self, shown: str, broken: Live) -> None:
         """From now on attempts are asked to go on after `shown`."""
@@ -328,8 +337,8 @@ class Route:
         self.shown = shown
         self._broken = broken.target.name
         for target in self._candidates:
-            if target.name in self._untried and target.resume is None:
-                self._untried.discard(target.name)
+            if target.name not in self._out and target.resume is None:
+                self._out.add(target.name)
                 self.trace.skipped[target.name] = "it cannot go on from an answer that has begun"
 
     def joined(self, live: Live) -> None:

@@ -6,6 +6,7 @@ A `Plan` says what a target would do; everything else is the real engine over th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -23,6 +24,14 @@ Finished = Callable[[Any, BaseException | None], None]
 """Receives (answer or list of chunks, None) or (chunks so far, error) when a request is over."""
 
 
+@dataclass(slots=True)
+class Planned:
+    """Something on the agenda; once cancelled, time does not even stop there."""
+
+    action: Callable[[], None]
+    cancelled: bool = False
+
+
 class Simulation:
     """A discrete-event world.
 
@@ -34,15 +43,17 @@ class Simulation:
     def __init__(self, plan: Plan, *, start_s: float = 0.0) -> None:
         self._plan = plan
         self._now = start_s
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self._agenda: list[tuple[float, int, Planned]] = []
         self._order = count()
 
     def now(self) -> float:
         return self._now
 
-    def at(self, time_s: float, action: Callable[[], None]) -> None:
+    def at(self, time_s: float, action: Callable[[], None]) -> Planned:
         """Do `action` at a time; actions of one time run in the order in which they were planned."""
-        heappush(self._agenda, (time_s, next(self._order), action))
+        planned = Planned(action)
+        heappush(self._agenda, (time_s, next(self._order), planned))
+        return planned
 
     def submit(self, at_s: float, open_flow: Callable[[float], Flow], finished: Finished) -> None:
         """A request that arrives at `at_s`; `open_flow(now)` makes its flow then."""
@@ -51,9 +62,10 @@ class Simulation:
     def run(self, until_s: float | None = None) -> None:
         """Let time pass until nothing is planned any more, or until `until_s`."""
         while self._agenda and (until_s is None or self._agenda[0][0] <= until_s):
-            time_s, _, action = heappop(self._agenda)
-            self._now = max(self._now, time_s)
-            action()
+            time_s, _, planned = heappop(self._agenda)
+            if not planned.cancelled:
+                self._now = max(self._now, time_s)
+                planned.action()
         if until_s is not None:
             self._now = max(self._now, until_s)
 
@@ -65,12 +77,12 @@ class _Request:
         self._flow = flow
         self._finished = finished
         self._chunks: list[Any] = []
-        self._live: dict[int, Iterator[tuple[float, Happens]]] = {}
-        self._waits = 0
-        self._done = False
+        self._live: dict[int, _Attempt] = {}
+        self._timer: Planned | None = None
 
     def advance(self, reply: Any) -> None:
-        self._waits += 1  # a timer set for an earlier wait means nothing any more
+        if self._timer is not None:
+            self._timer.cancelled = True
         try:
             while not self._perform(self._flow.send(reply)):
                 reply = self._world.now()
@@ -82,44 +94,43 @@ class _Request:
     def _perform(self, effect: Effect) -> bool:
         """True when the engine now waits."""
         if isinstance(effect, Wait):
-            self._set_timer(effect.until_s)
+            if effect.until_s is not None:
+                self._timer = self._world.at(effect.until_s, lambda: self.advance(Elapsed(self._world.now())))
             return True
         if isinstance(effect, Start):
-            self._live[effect.number] = self._plan(effect, self._world.now())
-            self._next_step(effect.number)
+            attempt = self._live[effect.number] = _Attempt(self._plan(effect, self._world.now()))
+            self._next_step(effect.number, attempt)
         elif isinstance(effect, Cancel):
-            self._live.pop(effect.number, None)
+            self._drop(effect.number)
         elif isinstance(effect, Emit):
             self._chunks.append(effect.chunk)
         return False
 
-    def _set_timer(self, until_s: float | None) -> None:
-        if until_s is not None:
-            this_wait = self._waits
-
-            def ring() -> None:
-                if self._waits == this_wait and not self._done:
-                    self.advance(Elapsed(self._world.now()))
-
-            self._world.at(until_s, ring)
-
-    def _next_step(self, number: int) -> None:
-        steps = self._live[number]
-        step = next(steps, None)
+    def _next_step(self, number: int, attempt: _Attempt) -> None:
+        step = next(attempt.steps, None)
         if step is None:
             return
         after_s, happens = step
 
         def happen() -> None:
-            if self._done or self._live.get(number) is not steps:
-                return
             event = happens(number, self._world.now())
-            self._next_step(number)
+            self._next_step(number, attempt)
             self.advance(event)
 
-        self._world.at(self._world.now() + after_s, happen)
+        attempt.planned = self._world.at(self._world.now() + after_s, happen)
+
+    def _drop(self, number: int) -> None:
+        attempt = self._live.pop(number, None)
+        if attempt is not None and attempt.planned is not None:
+            attempt.planned.cancelled = True
 
     def _end(self, value: Any, error: BaseException | None) -> None:
-        self._done = True
-        self._live.clear()
+        for number in list(self._live):
+            self._drop(number)
         self._finished(value, error)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    steps: Iterator[tuple[float, Happens]]
+    planned: Planned | None = None

@@ -8,7 +8,7 @@ concatenated on faith.
 
 from __future__ import annotations
 
-ANCHOR_CHARS = 40
+ANCHOR_CHARS = 24  # a part of what `resume_instruction` quotes: models drop half words at the quote's beginning
 SHORT_ANCHOR_CHARS = 12
 WINDOW_CHARS = 400  # beyond the length of the shown text itself, for targets that start all over in other words
 
