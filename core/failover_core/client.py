@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from random import Random
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .classify import classify
 from .drivers import aio, sync
@@ -25,6 +25,9 @@ from .policy.ranking import Policy, named
 from .settings import Settings
 from .telemetry import Listener, Telemetry
 from .trace import RouteTrace
+
+if TYPE_CHECKING:
+    from .providers import ChatRequest, ChatResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,34 @@ class Failover:
         """`stream` for asyncio."""
         return AsyncRoutedStream(self, request, info)
 
+    def chat(self, prompt: Any, **options: Any) -> ChatResponse:
+        """Chat with native targets, with no framework: `Failover(["openai:gpt-4o-mini"]).chat("hi").text`.
+
+        Args:
+            prompt: a str, or a list of messages; see `failover_core.providers.as_chat_request`.
+            options: `system`, `tools`, `temperature`, `max_output_tokens` and the other fields of `ChatRequest`.
+
+        Raises:
+            ConfigError: for a prompt or an option that cannot work; else as `call`.
+        """
+        request, info = _chat_request(prompt, options)
+        answer: ChatResponse = self.call(request, info)
+        return answer
+
+    async def achat(self, prompt: Any, **options: Any) -> ChatResponse:
+        """`chat` for asyncio."""
+        request, info = _chat_request(prompt, options)
+        answer: ChatResponse = await self.acall(request, info)
+        return answer
+
+    def stream_chat(self, prompt: Any, **options: Any) -> RoutedStream:
+        """`chat` as a stream of `ChatChunk`s; see `stream`."""
+        return self.stream(*_chat_request(prompt, options))
+
+    def astream_chat(self, prompt: Any, **options: Any) -> AsyncRoutedStream:
+        """`stream_chat` for asyncio."""
+        return self.astream(*_chat_request(prompt, options))
+
     def health(self) -> Mapping[str, TargetHealth]:
         """What is believed of each target now. Never blocks."""
         now = self._world.now()
@@ -193,6 +224,13 @@ class AsyncRoutedStream(AsyncIterator[Any]):
     async def aclose(self) -> None:
         """Stop: the target's stream is closed and nobody is blamed."""
         await self._chunks.aclose()  # type: ignore[attr-defined]
+
+
+def _chat_request(prompt: Any, options: dict[str, Any]) -> tuple[ChatRequest, RequestInfo]:
+    from .providers import as_chat_request, request_info  # loaded only by those who use native targets
+
+    request = as_chat_request(prompt, **options)
+    return request, request_info(request)
 
 
 def checked_targets(targets: Sequence[Target | str | Callable[[Any], Any]]) -> tuple[Target, ...]:

@@ -135,7 +135,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
     if live.ended:
         return None
     stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
-    watched = route.desk.settings.stall_s is not None or (can_resume(route, live) and route.has_backup())
+    watched = route.desk.settings.stall_s is not None or can_go_on(route, live)
     deadline_s = route.deadline_s
     quiet_since_s = route.now
     while True:
@@ -146,46 +146,59 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
         route.now = now = event.at_s
         if isinstance(event, Chunk):
             chunk = inlet.take(event.value, now)
-            if chunk is not None:
+            if inlet.withholds:
+                inlet.held.append(chunk)
+            elif chunk is not None:
                 route.now = yield Emit(chunk)
             if inlet.progress_s == now:
                 quiet_since_s = route.now  # the caller's own slowness is not the target's
         elif isinstance(event, Ended):
-            return route.judge(inlet.finished())
+            failure = route.judge(inlet.finished())
+            if failure is None:
+                for chunk in inlet.held:
+                    route.now = yield Emit(chunk)
+            return failure
         elif isinstance(event, Failed):
             return _inside_stream(route.desk.classify(event.error))
         elif isinstance(event, Elapsed):
             if route.past_deadline():
-                raise deadline_error(route, shown=inlet.text)
+                raise deadline_error(route, shown=inlet.seen)
+            watched = route.desk.settings.stall_s is not None or can_go_on(route, live)
             if watched and now - quiet_since_s >= stall_s:
                 route.now = yield Cancel(live.attempt.number)
                 return Failure(FailureKind.TIMEOUT, f"silent for {stall_s:.1f} s inside the stream")
 
 
 def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
-    """A stream broke after text was shown: plan to go on at another target, or raise.
+    """A stream broke after a part of it was passed on: plan to go on at another target, or raise.
 
     Raises:
         FailoverError: `StreamInterrupted` where going on is switched off, impossible, or would mix structured output.
     """
     assert live.inlet is not None
-    text = live.inlet.text
-    resumable = can_resume(route, live) and route.has_backup()
+    seen = live.inlet.seen
+    possible = can_go_on(route, live)
     route.fail(live, broken)
     if route.decided_by is not None:
         raise final_error(route)
-    if not resumable:
-        raise interrupted_error(route, broken, text)
-    route.resume_after(text, live)
+    if not possible:
+        raise interrupted_error(route, broken, seen)
+    route.resume_after(seen, live)
 
 
-def can_resume(route: Route, live: Live) -> bool:
-    """Plain text only, never with tools or structured output under way, and only where somebody can be asked to go on."""
+def can_go_on(route: Route, live: Live) -> bool:
+    """Could another target take over? Always while no text has been seen; after that only for plain text, never with tools
+    or structured output under way, and only where somebody can be asked to go on.
+    """
+    inlet = live.inlet
+    if inlet is None or not route.has_backup():
+        return False
+    if not inlet.seen:
+        return not inlet.has_tool_call or inlet.withholds
     return (
         route.desk.settings.midstream == "resume"
         and not route.info.structured
-        and live.inlet is not None
-        and not live.inlet.has_tool_call
+        and not inlet.has_tool_call
         and route.can_rephrase()
     )
 

@@ -16,7 +16,7 @@ from .failure import Failure
 from .health.book import HabitKey, Permit
 from .health.breaker import Admission
 from .health.suspicion import OVERDUE_NATS
-from .limits import limit_for
+from .limits import limit_for, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo, Target
 from .output import Finished
@@ -151,7 +151,13 @@ class Route:
         inlet = None
         request = self._request
         if self.streaming:
-            inlet = Inlet(target, settings.hold_back_tokens, settings.hold_back_s, self.shown)
+            inlet = Inlet(
+                target,
+                settings.hold_back_tokens,
+                settings.hold_back_s,
+                self.shown,
+                hold_tool_calls=settings.hold_tool_calls,
+            )
             if self.shown and target.resume is not None:
                 request = target.resume(request, self.shown)
         limit = limit_for(
@@ -179,27 +185,36 @@ class Route:
             times.append(self._retry[1])
         for live in self.live.values():
             release_s = live.inlet.release_at_s() if live.inlet is not None else None
-            if release_s is not None:
-                times.append(release_s)
-            elif live.limit is not None and not live.attempt.overdue:
-                times.append(live.began_s + live.limit.seconds)
+            time_s = self._due_s(live) if release_s is None else release_s
+            if time_s is not None:
+                times.append(time_s)
         return min(times, default=None)
+
+    def _due_s(self, live: Live) -> float | None:
+        """When an attempt that has shown nothing yet is overdue; None = never, or it is already."""
+        if live.limit is None or live.attempt.overdue:
+            return None
+        if live.inlet is None or live.inlet.progress_s is None:
+            return live.began_s + live.limit.seconds
+        stall_s = stall_limit_s(live.target, self.info, self.desk.settings, self.desk.book)
+        return live.inlet.progress_s + stall_s  # it has begun, but is withheld or not yet joined
 
     def past_deadline(self) -> bool:
         return self.deadline_s is not None and self.now >= self.deadline_s
 
     def overdue(self) -> Iterable[Live]:
-        """Marks and gives the attempts whose limit has just passed; the lateness is evidence at once."""
+        """Marks and gives the attempts whose time has just passed; the lateness is evidence at once."""
         for live in list(self.live.values()):
-            limit = live.limit
-            if limit is None or live.attempt.overdue or self.now < live.began_s + limit.seconds:
+            due_s = self._due_s(live)
+            if due_s is None or self.now < due_s or live.limit is None:
                 continue
             if live.inlet is not None and live.inlet.release_at_s() is not None:
                 continue
             live.attempt.overdue = True
-            if limit.counts:
-                self.desk.book.note(live.permit, self.now, OVERDUE_NATS, f"no answer in {limit.seconds:.1f} s")
-            self.desk.telemetry.emit(AttemptOverdue(self.trace.request_id, live.attempt, limit.seconds))
+            late_s = self.now - live.began_s
+            if live.limit.counts:
+                self.desk.book.note(live.permit, self.now, OVERDUE_NATS, f"no answer in {late_s:.1f} s")
+            self.desk.telemetry.emit(AttemptOverdue(self.trace.request_id, live.attempt, late_s))
             yield live
 
     @property
@@ -336,7 +351,7 @@ class Route:
         self._retry = None
         self.shown = shown
         self._broken = broken.target.name
-        for target in self._candidates:
+        for target in self._candidates if shown else ():
             if target.name not in self._out and target.resume is None:
                 self._out.add(target.name)
                 self.trace.skipped[target.name] = "it cannot go on from an answer that has begun"

@@ -35,6 +35,8 @@ class Settings:
         on_invalid_request: the same for requests that a provider calls invalid.
         hold_back_tokens, hold_back_s: hold the start of a stream back until that many tokens (counted as 4
             characters each) or that long after the first content, so that early faults stay invisible.
+        hold_tool_calls: show tool calls of a stream only when they are whole and the stream has ended well, so that a
+            fault inside one stays invisible.
         retry_budget_tokens, retry_budget_refill: a shared bucket pays 1 for each same-target retry, each third
             or later attempt and each attempt on an unhealthy target; every request puts `refill` back.
             (Finagle's RetryBudget; 20 and .25 keep a full outage at 1.25 attempts a request.)
@@ -59,6 +61,7 @@ class Settings:
     on_invalid_request: OnRejection = "raise"
     hold_back_tokens: int = 16
     hold_back_s: float = 0.3
+    hold_tool_calls: bool = True
     retry_budget_tokens: float = 20.0
     retry_budget_refill: float = 0.25
     park_s: float = 300.0

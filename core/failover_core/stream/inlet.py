@@ -17,8 +17,11 @@ class Inlet:
 
     Args:
         target: whose reader is used.
-        hold_back_tokens, hold_back_s: see `Settings`.
+        hold_back_tokens, hold_back_s, hold_tool_calls: see `Settings`.
         shown: the text that the caller has seen of a broken stream; "" for a fresh one.
+
+    Attributes:
+        withholds: a tool call has begun, so nothing more is shown before the stream's good end.
     """
 
     __slots__ = (
@@ -27,6 +30,7 @@ class Inlet:
         "_joiner",
         "_read",
         "_texts",
+        "_visible",
         "chunks",
         "finish_reason",
         "first_content_s",
@@ -41,10 +45,20 @@ class Inlet:
         "target",
         "text_chars",
         "usage",
+        "withholds",
     )
 
-    def __init__(self, target: Target, hold_back_tokens: int, hold_back_s: float, shown: str = "") -> None:
+    def __init__(
+        self,
+        target: Target,
+        hold_back_tokens: int,
+        hold_back_s: float,
+        shown: str = "",
+        *,
+        hold_tool_calls: bool = True,
+    ) -> None:
         self.target = target
+        self.withholds = False
         self.shown = shown
         self.held: list[Any] = []
         self.text_chars = 0
@@ -60,6 +74,7 @@ class Inlet:
         self.progress_s: float | None = None
         self._read = target.reader.read_chunk
         self._texts: list[str] = []
+        self._visible: int | None = None if hold_tool_calls else -1
         self._hold_chars = hold_back_tokens * CHARS_PER_TOKEN
         self._hold_s = hold_back_s
         self._joiner = Joiner(shown) if shown else None
@@ -76,6 +91,9 @@ class Inlet:
                 self.first_content_s = now
         if reading.has_tool_call:
             self.has_tool_call = True
+            if self._visible is None:
+                self._visible = len(self._texts)
+                self.withholds = True
         if reading.finish_reason is not None:
             self.finish_reason = reading.finish_reason
         if reading.refusal is not None:
@@ -99,7 +117,7 @@ class Inlet:
 
     def release_at_s(self) -> float | None:
         """When what is held may be shown even if it is little; None before there is anything to show."""
-        if self.first_content_s is None or not self.joined or self.refusal is not None:
+        if self.first_content_s is None or self.withholds or self.refusal is not None or not self.joined:
             return None
         return self.first_content_s + self._hold_s
 
@@ -118,8 +136,13 @@ class Inlet:
 
     @property
     def text(self) -> str:
-        """Everything the caller has seen or will see up to here, the text before a join included."""
+        """All the text up to here, that before a join included."""
         return self.shown + "".join(self._texts)
+
+    @property
+    def seen(self) -> str:
+        """The part of `text` that the caller has seen when everything that is not withheld has been passed on."""
+        return self.shown + "".join(self._texts[: self._visible] if self.withholds else self._texts)
 
     def finished(self) -> Finished:
         return Finished(
