@@ -1,7 +1,7 @@
 """Failover Kit's core: policies and health tracking for calls to LLMs, with no framework and no dependency.
 
-`failover_core.Failover` is the front; `langchain_failover.ChatFailover` and `llamaindex_failover.FailoverLLM` plug it in
-where a chat model goes.
+`failover_core.Failover` is the front; `langchain_failover.ChatFailover` and `llamaindex_failover.FailoverLLM` plug it
+in where a chat model goes.
 """
 
 from .classify import classify

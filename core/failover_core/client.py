@@ -14,9 +14,7 @@ from .drivers import aio, sync
 from .drivers.world import RealWorld, World
 from .engine import answer_flow, plan, stream_flow
 from .failure import ConfigError
-from .health import suspicion
 from .health.book import HealthBook
-from .health.breaker import CircuitState
 from .health.latency import typical_s
 from .health.state import TargetHealth, TargetState
 from .live import Desk
@@ -51,7 +49,7 @@ class Failover:
         on_event: called with each event of `failover_core.events`.
 
     Raises:
-        ConfigError: no targets, two of one name, a target that is this failover itself, an unknown policy.
+        ConfigError: no targets, two of one name, something that is no target, an unknown policy.
     """
 
     def __init__(
@@ -67,6 +65,8 @@ class Failover:
         self.settings = settings if settings is not None else Settings()
         if not isinstance(self.settings, Settings):
             raise ConfigError(f"settings={settings!r}: pass Settings(...), such as Settings(deadline_s=20)")
+        if on_event is not None and not callable(on_event):
+            raise ConfigError(f"on_event={on_event!r}: pass a function that takes one event of failover_core.events")
         self.targets = checked_targets(targets)
         self._world: World = world if world is not None else RealWorld()
         rng = rng if rng is not None else Random()
@@ -79,15 +79,14 @@ class Failover:
             retry_budget_tokens=self.settings.retry_budget_tokens,
             retry_budget_refill=self.settings.retry_budget_refill,
         )
-        self._desk = Desk(
-            self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry
-        )
+        self._desk = Desk(self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry)
 
     def call(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
         """The answer of the first target that gives a good one.
 
         Raises:
-            AllTargetsFailed, RequestRejected, NoTargetAvailable, DeadlineExceeded: with `.attempts`, and the last original
+            AllTargetsFailed, RequestRejected, NoTargetAvailable, DeadlineExceeded: with `.attempts`, and the last
+            original
                 error as `__cause__`.
         """
         route = plan(self._desk, request, info, "call", self._world.now())
@@ -151,21 +150,17 @@ class Failover:
     def health(self) -> Mapping[str, TargetHealth]:
         """What is believed of each target now. Never blocks."""
         now = self._world.now()
-        return MappingProxyType(
-            {name: self._picture(name, state, now) for name, state in self._book.snapshot.items()}
-        )
+        return MappingProxyType({name: self._picture(name, state, now) for name, state in self._book.snapshot.items()})
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each event from now on; returns a function that ends it."""
         return self._telemetry.subscribe(listener)
 
     def _picture(self, name: str, state: TargetState, now: float) -> TargetHealth:
-        doubt = suspicion.updated(state.suspicion, now - state.updated_s, 0.0)
-        closed = state.breaker.state is CircuitState.CLOSED
         return TargetHealth(
             state=state.breaker.state.value,
-            suspicion=doubt,
-            degraded=not closed or doubt >= suspicion.DEGRADED_NATS,
+            suspicion=state.doubt(now),
+            degraded=not state.is_healthy(now),
             reason=state.breaker.reason,
             available_in_s=state.available_in_s(now),
             in_flight=state.in_flight,
@@ -260,7 +255,8 @@ def as_target(target: Target | str | Callable[[Any], Any]) -> Target:
         return Target.native(target)
     if callable(target):
         name = getattr(target, "__name__", type(target).__name__)
-        return Target(name, acall=target) if iscoroutinefunction(target) else Target(name, call=target)
+        waits = iscoroutinefunction(target) or iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
+        return Target(name, acall=target) if waits else Target(name, call=target)
     raise ConfigError(
         f"{target!r} is not a target: pass a Target, a string such as 'openai:gpt-4o-mini', or a callable"
     )

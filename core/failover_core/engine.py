@@ -1,7 +1,8 @@
 """The life of one request, as a generator of effects: no clock, no I/O, no threads, no locks of its own.
 
-`answer_flow` returns an answer; `stream_flow` emits chunks. Both begin with `compete`, which starts attempts until one of
-them has something to show. Drivers (`drivers/`) perform the effects in the world or in simulated time; `Route` decides.
+`answer_flow` returns an answer; `stream_flow` emits chunks. Both begin with `compete`, which starts attempts until one
+of them has something to show. Drivers (`drivers/`) perform the effects in the world or in simulated time; `Route`
+decides.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def stream_flow(route: Route) -> Flow:
 
 
 def compete(route: Route) -> Generator[Effect, Any, Live]:
-    """Starts attempts, one after the other or racing when one is overdue, until one has an answer, or enough of a stream.
+    """Starts attempts, one after the other or racing when one is overdue, until one has an answer, or enough of a
+    stream.
 
     Raises:
         FailoverError: when nobody is left to ask, the failure is the caller's own, or the deadline has passed.
@@ -187,8 +189,8 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
 
 
 def can_go_on(route: Route, live: Live) -> bool:
-    """Could another target take over? Always while no text has been seen; after that only for plain text, never with tools
-    or structured output under way, and only where somebody can be asked to go on.
+    """Could another target take over? Always while no text has been seen; after that only for plain text, never with
+    tools or structured output under way, and only where somebody can be asked to go on.
     """
     inlet = live.inlet
     if inlet is None or not route.has_backup():

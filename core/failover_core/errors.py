@@ -26,9 +26,7 @@ def final_error(route: Route) -> FailoverError:
     route.explain_skips()
     failure = route.decided_by or route.last_failure
     if failure is None:
-        return NoTargetAvailable(
-            _told("No target may take this request:", route), trace=route.trace, failure=None
-        )
+        return NoTargetAvailable(_told("No target may take this request:", route), trace=route.trace, failure=None)
     if route.shown:
         return interrupted_error(route, failure, route.shown)
     if RULES[failure.kind].next_target is not NextTarget.YES:

@@ -65,6 +65,4 @@ class TargetParked:
     park_s: float
 
 
-Happening = (
-    AttemptStarted | AttemptEnded | AttemptOverdue | RequestServed | RequestLost | CircuitChanged | TargetParked
-)
+Happening = AttemptStarted | AttemptEnded | AttemptOverdue | RequestServed | RequestLost | CircuitChanged | TargetParked

@@ -144,9 +144,7 @@ class OutputRejected(FailoverError):
         kind: `invalid_output`, or `content_filtered` for a refusal inside a successful response.
     """
 
-    def __init__(
-        self, message: str, *, output: Any = None, kind: FailureKind = FailureKind.INVALID_OUTPUT
-    ) -> None:
+    def __init__(self, message: str, *, output: Any = None, kind: FailureKind = FailureKind.INVALID_OUTPUT) -> None:
         super().__init__(message)
         self.output = output
         self.kind = kind

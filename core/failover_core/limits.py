@@ -48,8 +48,8 @@ def limit_for(
 ) -> Limit | None:
     """The limit of an attempt; None for the last candidate, which has only the caller's deadline.
 
-    A target on probation is raced after a short head start, so that no user waits for the test. Half of what is left of the
-    deadline is kept for the next target.
+    A target on probation is raced after a short head start, so that no user waits for the test. Half of what is left of
+    the deadline is kept for the next target.
     """
     if not has_backup:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from math import isfinite
 from typing import Any
@@ -62,10 +62,8 @@ class Target:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ConfigError(
-                f"Target(name={self.name!r}): give it a name, such as Target('primary', call=...)"
-            )
-        for style in CALL_STYLES:
+            raise ConfigError(f"Target(name={self.name!r}): give it a name, such as Target('primary', call=...)")
+        for style in (*CALL_STYLES, "resume"):
             value = getattr(self, style)
             if value is not None and not callable(value):
                 raise ConfigError(
@@ -77,12 +75,27 @@ class Target:
                 f"Target({self.name!r}) has nothing to call: pass call=, acall=, stream= or astream=, "
                 f"or write Target.native('openai:MODEL')"
             )
-        if not (isfinite(self.weight) and self.weight > 0):
-            raise ConfigError(f"Target({self.name!r}): weight must be a number above 0, not {self.weight!r}")
-        window = self.context_window_tokens
-        if window is not None and window <= 0:
+        self._check_quantities()
+        for field_name in ("lacks", "tags"):
+            labels = getattr(self, field_name)
+            if isinstance(labels, str) or not isinstance(labels, Iterable):
+                raise ConfigError(
+                    f"Target({self.name!r}): {field_name} must be a set of labels, such as {{'tools'}}, not {labels!r}"
+                )
+            object.__setattr__(self, field_name, frozenset(labels))
+
+    def _check_quantities(self) -> None:
+        weight, window = self.weight, self.context_window_tokens
+        if not (_is(weight, int | float) and isfinite(weight) and weight > 0):
+            raise ConfigError(f"Target({self.name!r}): weight must be a number above 0, not {weight!r}")
+        if not _is(self.tier, int):
             raise ConfigError(
-                f"Target({self.name!r}): context_window_tokens must be above 0, or None for unknown, not {window!r}"
+                f"Target({self.name!r}): tier must be a whole number, lower is asked first, not {self.tier!r}"
+            )
+        if window is not None and not (_is(window, int) and window > 0):
+            raise ConfigError(
+                f"Target({self.name!r}): context_window_tokens must be a whole number above 0, or None for unknown, "
+                f"not {window!r}"
             )
 
     @staticmethod
@@ -104,6 +117,10 @@ class Target:
 
 
 TARGET_FIELDS = frozenset(f.name for f in fields(Target))
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""One request on its way: what has been tried, what is under way, who may be asked next, and how each attempt is settled.
+"""One request on its way: what has been tried, what is under way, who may be asked next, and how each attempt is
+settled.
 
 `Route` decides and keeps the trace; it performs nothing. The flows in `engine` turn its decisions into effects.
 """
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .checks import judge
+from .choice import Choice
 from .context import AttemptContext
 from .effects import Start
 from .events import AttemptEnded, AttemptOverdue, AttemptStarted
@@ -60,12 +62,11 @@ class Route:
         self.last_failure: Failure | None = None
         self.decided_by: Failure | None = None
         self._request = request
-        self._candidates = candidates
+        self._choice = Choice(desk, trace, candidates)
         self.now = self._began_s = now
-        self._out: set[str] = set()  # asked already, or of no use for this request any more
         self._retries: dict[str, int] = {}
         self._retry: tuple[Target, float, str] | None = None
-        self._forced = self._waited = False
+        self._waited = False
         given_s, own_s = desk.settings.deadline_s, info.deadline_s
         limit_s = given_s if own_s is None or (given_s is not None and given_s < own_s) else own_s
         self.deadline_s = None if limit_s is None else now + limit_s
@@ -88,46 +89,23 @@ class Route:
         for live in self.live.values():
             if not live.attempt.overdue:
                 return None
-        states = self.desk.book.snapshot
-        for target in self._candidates:
-            if target.name in self._out or states[target.name].available_in_s(self.now) > 0.0:
-                continue
-            if self._affordable(target):
-                permit = self.desk.book.admit(target.name, self.now)
-                if permit is not None:
-                    return self._start(target, permit, self._why(permit))
+        chosen = self._choice.best(self.now)
+        if chosen is not None:
+            return self._start(*chosen, self._why(chosen[1]))
         return None if self.live else self._last_resort()
 
-    def _affordable(self, target: Target) -> bool:
-        """The first attempt is free and so is a switch to a healthy target; everything else spends retry budget."""
-        made = len(self.trace.attempts)
-        if made == 0 or (made == 1 and self.desk.book.snapshot[target.name].is_healthy()):
-            return True
-        if self.desk.book.spend_retry():
-            return True
-        self.trace.skipped[target.name] = "the retry budget is spent"
-        return False
-
     def _last_resort(self) -> Start | None:
-        """Nobody is available: wait for a rate limit that ends soon, or knock once at the door that is due soonest."""
-        states = self.desk.book.snapshot
-        rest = [target for target in self._candidates if target.name not in self._out]
-        for target in sorted(rest, key=lambda target: states[target.name].available_in_s(self.now)):
-            blocked_s = states[target.name].limit.blocked_until_s - self.now
-            if blocked_s > 0.0:
-                patience_s = 0.0 if self._waited else self.desk.settings.retry_after_patience_s
-                if blocked_s <= patience_s and self._in_time(self.now + blocked_s):
-                    self._waited = True
-                    self._retry = (target, self.now + blocked_s, "rate limit over")
-                    return None
-                self.trace.skipped[target.name] = f"rate limited for another {blocked_s:.1f} s"
-                continue
-            if self._forced or not self._affordable(target):
-                continue
-            self._forced = True
-            permit = self.desk.book.admit(target.name, self.now, force=True)
-            if permit is not None:
-                return self._start(target, permit, "last resort")
+        patience_s = 0.0 if self._waited else self.desk.settings.retry_after_patience_s
+        if self.deadline_s is not None:
+            patience_s = min(patience_s, self.deadline_s - self.now)
+        found = self._choice.soonest(self.now, patience_s)
+        if found is None:
+            return None
+        target, permit_or_time = found
+        if isinstance(permit_or_time, Permit):
+            return self._start(target, permit_or_time, "last resort")
+        self._waited = True
+        self._retry = (target, permit_or_time, "rate limit over")
         return None
 
     def _why(self, permit: Permit) -> str:
@@ -141,8 +119,6 @@ class Route:
 
     def _start(self, target: Target, permit: Permit, why: str) -> Start:
         state = self.desk.book.snapshot[target.name]
-        self._out.add(target.name)
-        self.trace.skipped.pop(target.name, None)
         number = len(self.trace.attempts) + 1
         attempt = Attempt(number, target, why, self.now - self._began_s)
         self.trace.attempts.append(attempt)
@@ -170,7 +146,7 @@ class Route:
             remaining_s=remaining_s,
             has_backup=self.has_backup(),
         )
-        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(), inlet)
+        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(self.now), inlet)
         if self.desk.telemetry.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
@@ -226,7 +202,7 @@ class Route:
         """Could another target be asked now, if this attempt does not do?"""
         if self._attempts_left <= 0:
             return False
-        return self._untried_available(at_most=1) > 0
+        return self._choice.count_available(self.now, at_most=1) > 0
 
     @property
     def _attempts_left(self) -> int:
@@ -237,17 +213,7 @@ class Route:
 
     def explain_skips(self) -> None:
         """Note in the trace why each candidate that was not asked could not be."""
-        states = self.desk.book.snapshot
-        for target in self._candidates:
-            if target.name not in self._out and target.name not in self.trace.skipped:
-                state = states[target.name]
-                wait_s = state.available_in_s(self.now)
-                reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
-                self.trace.skipped[target.name] = (
-                    f"its circuit is {state.breaker.state} for another {wait_s:.1f} s{reason}"
-                    if wait_s > 0.0
-                    else "no attempt was left for it"
-                )
+        self._choice.explain(self.now)
 
     # -- settling ---------------------------------------------------------------------------------------------
 
@@ -266,13 +232,14 @@ class Route:
         elif self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif rule.next_target is NextTarget.ROOMIER:
-            self._leave_out_smaller(live.target)
+            smaller = f"its window is not larger than that of {live.target.name}"
+            self._choice.keep(lambda target: roomier(target, live.target), smaller)
         self._close(live, verdict, failure)
 
     def _plan_retry(self, live: Live, failure: Failure) -> bool:
         target = live.target
         retries = self._retries.get(target.name, 0)
-        if len(self.live) > 1 or self._attempts_left <= self._untried_available():
+        if len(self.live) > 1 or self._attempts_left <= self._choice.count_available(self.now):
             return False  # another attempt is under way, or every attempt left is needed for another target
         delay_s = retry_delay_s(
             failure, self.desk.settings, retries=retries, healthy=live.was_healthy, draw=self.desk.rng.random()
@@ -282,22 +249,6 @@ class Route:
         self._retries[target.name] = retries + 1
         self._retry = (target, self.now + delay_s, "retry")
         return True
-
-    def _untried_available(self, at_most: int = 100) -> int:
-        states = self.desk.book.snapshot
-        found = 0
-        for target in self._candidates:
-            if target.name not in self._out and states[target.name].available_in_s(self.now) <= 0.0:
-                found += 1
-                if found == at_most:
-                    break
-        return found
-
-    def _leave_out_smaller(self, overflowed: Target) -> None:
-        for target in self._candidates:
-            if target.name not in self._out and not roomier(target, overflowed):
-                self._out.add(target.name)
-                self.trace.skipped[target.name] = f"its window is not larger than that of {overflowed.name}"
 
     def succeed(self, live: Live) -> None:
         """Settle the attempt whose output went to the caller, and teach the target's habits."""
@@ -343,7 +294,7 @@ class Route:
 
     def can_rephrase(self) -> bool:
         """Is there a target left that can be asked to go on from shown text?"""
-        return any(t.resume is not None for t in self._candidates if t.name not in self._out)
+        return self._choice.any_left(_can_resume)
 
     def resume_after(self, shown: str, broken: Live) -> None:
         """From now on attempts are asked to go on after `shown`."""
@@ -351,11 +302,13 @@ class Route:
         self._retry = None
         self.shown = shown
         self._broken = broken.target.name
-        for target in self._candidates if shown else ():
-            if target.name not in self._out and target.resume is None:
-                self._out.add(target.name)
-                self.trace.skipped[target.name] = "it cannot go on from an answer that has begun"
+        if shown:
+            self._choice.keep(_can_resume, "it cannot go on from an answer that has begun")
 
     def joined(self, live: Live) -> None:
         """Note where the caller's text changes hands."""
         self.trace.seams.append(Seam(len(self.shown), self._broken, live.target.name))
+
+
+def _can_resume(target: Target) -> bool:
+    return target.resume is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Any, Literal, get_args
@@ -84,10 +84,16 @@ class Settings:
         ):
             words = get_args(choice)
             _check(self, name, lambda v, words=words: v in words, "one of " + ", ".join(map(repr, words)))
+        for name in ("hold_tool_calls", "output_checks"):
+            _check(self, name, lambda v: isinstance(v, bool), "True or False")
+        if not isinstance(self.validators, Iterable):
+            raise ConfigError(f"Settings(validators={self.validators!r}): pass a sequence of functions of Finished")
         object.__setattr__(self, "validators", tuple(self.validators))
         for validator in self.validators:
             if not callable(validator):
-                raise ConfigError(f"Settings(validators=...): {validator!r} is not callable; pass functions of Finished")
+                raise ConfigError(
+                    f"Settings(validators=...): {validator!r} is not callable; pass functions of Finished"
+                )
 
 
 SETTING_NAMES = frozenset(f.name for f in fields(Settings))

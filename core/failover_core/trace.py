@@ -142,9 +142,7 @@ class RouteTrace:
             "elapsed_s": _rounded(self.elapsed_s),
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "skipped": dict(self.skipped),
-            "seams": [
-                {"offset_chars": s.offset_chars, "broken": s.broken, "resumed": s.resumed} for s in self.seams
-            ],
+            "seams": [{"offset_chars": s.offset_chars, "broken": s.broken, "resumed": s.resumed} for s in self.seams],
         }
 
     def explain(self) -> str:

@@ -11,11 +11,16 @@ PROVIDERS = ("openai", "anthropic", "google")
 STYLES = ("call", "acall", "stream", "astream")
 MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-6", "google": "gemini-3-flash"}
 
+ALIVE: list[Target] = []
+"""The targets of the running test: one that is collected just when its event loop ends is not closed in time."""
+
 
 def native(provider: str, server: Any, model: str | None = None, **options: Any) -> Target:
     """A target of `provider` that talks to a `ProviderServer`."""
     urls = {"openai": server.openai_url, "anthropic": server.anthropic_url, "google": server.gemini_url}
-    return Target.native(f"{provider}:{model or MODELS[provider]}", **{"base_url": urls[provider], **options})
+    target = Target.native(f"{provider}:{model or MODELS[provider]}", **{"base_url": urls[provider], **options})
+    ALIVE.append(target)
+    return target
 
 
 async def chunks(target: Target, request: Any, style: str) -> list[ChatChunk]:

@@ -11,10 +11,9 @@ from typing import Any
 import anthropic
 import httpx
 import openai
+from failover_core.testing import ProviderServer
 from google import genai
 from google.genai import types
-
-from failover_core.testing import ProviderServer
 
 TIMEOUT_S = 5.0
 

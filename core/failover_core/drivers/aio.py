@@ -1,8 +1,8 @@
 """The engine on asyncio.
 
-While all is well there is one task, the caller's: the attempt is awaited inline, under one timer. Only when the timer fires
-does the engine go on in the timer's callback and start the next attempt in a task of its own; when that one wins, the
-inline await is interrupted the way `asyncio.timeout` does it (cancel, then uncancel).
+While all is well there is one task, the caller's: the attempt is awaited inline, under one timer. Only when the timer
+fires does the engine go on in the timer's callback and start the next attempt in a task of its own; when that one wins,
+the inline await is interrupted the way `asyncio.timeout` does it (cancel, then uncancel).
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ class _Inline:
 
 
 class _Session:
-    """One flow and what it has under way. `advance` may be called by the caller's task or by callbacks, whenever the engine
-    is at a `Wait`; events that come at other times wait in the inbox.
+    """One flow and what it has under way. `advance` may be called by the caller's task or by callbacks, whenever the
+    engine is at a `Wait`; events that come at other times wait in the inbox.
     """
 
     __slots__ = (
@@ -102,8 +102,6 @@ class _Session:
         "_error",
         "_flow",
         "_inbox",
-        "inlining",
-        "interrupted",
         "_room",
         "_tasks",
         "_timer",
@@ -113,6 +111,8 @@ class _Session:
         "emitted",
         "finished",
         "inline",
+        "inlining",
+        "interrupted",
         "loop",
         "source",
         "stale",

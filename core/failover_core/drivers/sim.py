@@ -17,8 +17,9 @@ Happens = Callable[[int, float], AttemptEvent]
 """Makes the event of attempt `number` at a time in seconds."""
 
 Plan = Callable[[Start, float], Iterator[tuple[float, Happens]]]
-"""What an attempt started at a time would do: pairs of (seconds after the step before, event). An iterator that ends without
-`Returned`, `Ended` or `Failed` is silence for ever."""
+"""What an attempt started at a time would do: pairs of (seconds after the step before, event). An iterator that ends
+without `Returned`, `Ended` or `Failed` is silence for ever.
+"""
 
 Finished = Callable[[Any, BaseException | None], None]
 """Receives (answer or list of chunks, None) or (chunks so far, error) when a request is over."""

@@ -1,8 +1,8 @@
 """The engine in ordinary, blocking code.
 
-An attempt that nobody may have to interrupt runs inline, in the caller's own thread. A watched one runs on a worker thread
-with a copy of the caller's context, so that it can be raced or given up. Python cannot stop a thread: an attempt given up
-is told at its next chunk, and its late result falls on deaf ears.
+An attempt that nobody may have to interrupt runs inline, in the caller's own thread. A watched one runs on a worker
+thread with a copy of the caller's context, so that it can be raced or given up. Python cannot stop a thread: an attempt
+given up is told at its next chunk, and its late result falls on deaf ears.
 """
 
 from __future__ import annotations
@@ -13,7 +13,21 @@ from threading import Semaphore
 from typing import Any
 
 from ..context import enter, leave
-from ..effects import AttemptEvent, Cancel, Chunk, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Start, Wait
+from ..effects import (
+    AttemptEvent,
+    Cancel,
+    Chunk,
+    Effect,
+    Elapsed,
+    Emit,
+    Ended,
+    Event,
+    Failed,
+    Flow,
+    Returned,
+    Start,
+    Wait,
+)
 from .world import Mailbox, World
 
 MAX_WAITING_CHUNKS = 64

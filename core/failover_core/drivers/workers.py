@@ -1,7 +1,7 @@
 """Threads that run attempts which somebody may have to stop waiting for.
 
-`concurrent.futures` joins its threads when the interpreter exits, so one silent provider could keep a program from ending;
-these are daemon threads, kept for a while and then let go.
+`concurrent.futures` joins its threads when the interpreter exits, so one silent provider could keep a program from
+ending; these are daemon threads, kept for a while and then let go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The health book: the only shared mutable object of the core.
 
-Every change happens under one lock and ends with a new snapshot being swapped in, so readers never wait: a snapshot is a
-plain dict of `TargetState` values that nobody changes after it was published. Each `Permit` is settled exactly once.
+Every change happens under one lock and ends with a new snapshot being swapped in, so readers never wait: a snapshot is
+a plain dict of `TargetState` values that nobody changes after it was published. Each `Permit` is settled exactly once.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class HealthBook:
                 new.suspicion = 0.0  # the old suspicion has had its trip; the ramp starts with a clean sheet
             else:
                 new.suspicion = suspicion.updated(old.suspicion, now - old.updated_s, suspicion.SUCCESS_NATS)
-            new.updated_s = now
-            if old.is_healthy():  # a baseline that learns from a slow decline would call the decline normal
+            new.updated_s = max(old.updated_s, now)
+            if old.is_healthy(now):  # a baseline that learns from a slow decline would call the decline normal
                 self._learn(permit.name, durations)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, "answers again", now)
@@ -160,7 +160,7 @@ class HealthBook:
                 new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:
                 self._add_evidence(new, now, max(0.0, evidence_nats - permit.noted_nats), permit.epoch, reason)
-            else:
+            elif permit.how is Admission.PROBE:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
@@ -176,8 +176,12 @@ class HealthBook:
             old = self._snapshot[permit.name]
             new = old.copy()
             new.in_flight -= 1
-            new.breaker = circuits.released(old.breaker, permit.epoch, now)
+            if (
+                permit.how is Admission.PROBE
+            ):  # an attempt forced past the circuit shares the probe's epoch, not its lease
+                new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
+        self._tell(permit.name, old, new, "the probe was cancelled", now)
 
     def _publish(self, name: str, state: TargetState) -> None:
         snapshot = self._snapshot.copy()
@@ -186,7 +190,7 @@ class HealthBook:
 
     def _add_evidence(self, new: TargetState, now: float, nats: float, epoch: int, reason: str) -> None:
         new.suspicion = suspicion.updated(new.suspicion, now - new.updated_s, nats)
-        new.updated_s = now
+        new.updated_s = max(new.updated_s, now)
         new.breaker = circuits.failed(
             new.breaker,
             epoch,

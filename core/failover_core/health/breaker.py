@@ -129,7 +129,9 @@ def succeeded(breaker: Breaker, epoch: int, now: float) -> Breaker:
     return _moved(breaker, CircuitState.CLOSED, now)
 
 
-def failed(breaker: Breaker, epoch: int, now: float, *, trip: bool, doubtful: bool, jitter: float, reason: str) -> Breaker:
+def failed(
+    breaker: Breaker, epoch: int, now: float, *, trip: bool, doubtful: bool, jitter: float, reason: str
+) -> Breaker:
     """After evidence against the target from an attempt admitted in `epoch`.
 
     Args:

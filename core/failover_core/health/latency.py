@@ -48,9 +48,7 @@ def learned(habit: Habit, seconds: float) -> Habit:
         bound = 3.0 * max(MIN_DEVIATION, sqrt(habit.variance))
         deviation = max(-bound, min(bound, deviation))
     step = 1.0 / min(n, MEMORY_SAMPLES)
-    return Habit(
-        n, habit.mean + step * deviation, (1.0 - step) * (habit.variance + step * deviation * deviation)
-    )
+    return Habit(n, habit.mean + step * deviation, (1.0 - step) * (habit.variance + step * deviation * deviation))
 
 
 def overdue_s(habit: Habit, cold_s: float) -> float:

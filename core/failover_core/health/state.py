@@ -50,9 +50,15 @@ class TargetState:
             wait_s = max(wait_s, self.breaker.until_s - now)
         return max(0.0, wait_s)
 
-    def is_healthy(self) -> bool:
+    def doubt(self, now: float) -> float:
+        """The suspicion in nats, as it has faded by now."""
+        return suspicion.updated(self.suspicion, now - self.updated_s, 0.0)
+
+    def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
-        return self.breaker.state is CircuitState.CLOSED and self.suspicion < suspicion.DEGRADED_NATS
+        if self.breaker.state is not CircuitState.CLOSED:
+            return False
+        return self.suspicion < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
 
 
 @dataclass(frozen=True, slots=True)

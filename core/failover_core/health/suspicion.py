@@ -24,5 +24,7 @@ def updated(suspicion: float, since_s: float, evidence_nats: float) -> float:
     """The suspicion after `since_s` seconds of silence and one more piece of evidence."""
     if suspicion <= 0.0:
         return evidence_nats if evidence_nats > 0.0 else 0.0
-    value = suspicion * exp(-since_s / DECAY_TIME_S) + evidence_nats
+    if since_s > 0.0:  # attempts report in any order, so time may seem to run backwards
+        suspicion *= exp(-since_s / DECAY_TIME_S)
+    value = suspicion + evidence_nats
     return value if value > 0.0 else 0.0

@@ -66,9 +66,7 @@ def may_go_on(kind: FailureKind, settings: Settings) -> bool:
     """May any other target be asked after a failure of this kind?"""
     wish = RULES[kind].next_target
     if wish is NextTarget.OPT_IN:
-        choice = (
-            settings.on_content_filter if kind is FailureKind.CONTENT_FILTERED else settings.on_invalid_request
-        )
+        choice = settings.on_content_filter if kind is FailureKind.CONTENT_FILTERED else settings.on_invalid_request
         return choice == "next"
     return wish is not NextTarget.NO
 
@@ -93,5 +91,3 @@ def retry_delay_s(failure: Failure, settings: Settings, *, retries: int, healthy
     if not healthy:
         return None
     return settings.backoff_s * 2.0**retries * (0.5 + 0.5 * draw)
-
-

@@ -2,8 +2,8 @@
 
 A target that is asked to resume either repeats the last characters as it was told and goes on, or starts its answer
 from the beginning. In both cases the end of the shown text, the anchor, appears in the new text, and the join is
-right after it. White space is ignored in the comparison, since models re-wrap lines. No anchor, no join: nothing is ever
-concatenated on faith.
+right after it. White space is ignored in the comparison, since models re-wrap lines. No anchor, no join: nothing is
+ever concatenated on faith.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class Joiner:
             return ""
         self.joined = True
         return self._without_shown_spaces(self._text[self._ends[end - 1] :])
+
+    @property
+    def settled(self) -> bool:
+        """True when all further text goes on as it is."""
+        return self.joined and not self._spaces
 
     @property
     def hopeless(self) -> bool:

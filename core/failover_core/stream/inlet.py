@@ -104,12 +104,11 @@ class Inlet:
             self.usage = reading.usage
         if reading.model is not None:
             self.model = reading.model
-        if self._joiner is not None:
+        if self._joiner is not None and not self._joiner.settled:
+            text = self._joiner.feed(text)
             if not self._joiner.joined:
-                text = self._joiner.feed(text)
-                if not self._joiner.joined:
-                    return None
-                chunk = self.target.reader.with_text(chunk, text)
+                return None
+            chunk = self.target.reader.with_text(chunk, text)
         if text:
             self._texts.append(text)
             self.text_chars += len(text)

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from failover_core.testing import ProviderServer
+from native_targets import ALIVE
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY", "GEMINI_API_KEY")
 ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL")
@@ -15,6 +15,11 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may depend on, or send, a key of the machine that it runs on."""
     for name in (*KEYS, *ADDRESSES):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def forget_the_targets_of_the_last_test() -> None:
+    ALIVE.clear()
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,10 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from native_targets import PROVIDERS, native
-
 from failover_core.providers import accumulate
 from failover_core.providers.clients import ClientPool
 from failover_core.testing import ProviderServer
+from native_targets import PROVIDERS, native
 
 
 class Client:
@@ -118,7 +117,7 @@ def test_connections_are_kept(provider: str) -> None:
         target = native(provider, server)
         handle = server._handle
 
-        async def seen(request):  # noqa: ANN001, ANN202
+        async def seen(request):
             ports.add(request.transport.get_extra_info("peername")[1])
             return await handle(request)
 

@@ -7,14 +7,13 @@ import socket
 import time
 
 import pytest
-from native_targets import PROVIDERS, STYLES, answer, chunks, native
-
 from failover_core import FailureKind, Target
 from failover_core.context import AttemptContext, enter, leave
 from failover_core.failure import ConfigError
 from failover_core.health.ratelimit_headers import parse_rate_limit
 from failover_core.providers import ChatReader, ToolSpec, accumulate, as_chat_request
 from failover_core.testing import ProviderServer, faults
+from native_targets import PROVIDERS, STYLES, answer, chunks, native
 
 pytestmark = [pytest.mark.parametrize("provider", PROVIDERS)]
 styled = pytest.mark.parametrize("style", STYLES)
@@ -89,20 +88,22 @@ async def test_an_empty_body_is_no_answer(server: ProviderServer, provider: str,
 
 
 @streamed
-@pytest.mark.parametrize("fault", [faults.Cut(3), faults.Reset(3), faults.Malformed(3)], ids=["cut", "reset", "malformed"])
+@pytest.mark.parametrize(
+    "fault", [faults.Cut(3), faults.Reset(3), faults.Malformed(3)], ids=["cut", "reset", "malformed"]
+)
 async def test_a_broken_stream_raises_after_what_was_read(
     server: ProviderServer, provider: str, style: str, fault: faults.Fault
 ) -> None:
     server.always(fault)
     target = native(provider, server)
     got = []
-    with pytest.raises(Exception):  # noqa: B017, PT011: each SDK has its own
+    with pytest.raises(Exception) as caught:
         if style == "stream":
-            for chunk in target.stream("hi"):
-                got.append(chunk)  # noqa: PERF402
+            got.extend(target.stream("hi"))
         else:
             async for chunk in target.astream("hi"):
-                got.append(chunk)
+                got.append(chunk)  # noqa: PERF401 - what came before the error is wanted
+    assert not isinstance(caught.value, AssertionError)
     assert accumulate(got).text.startswith("You asked: hi")
     assert accumulate(got).finish_reason is None
 
@@ -120,7 +121,9 @@ async def test_a_stream_that_just_ends_has_no_finish_reason(server: ProviderServ
 async def test_a_refusal_tells_the_provider_s_reason(server: ProviderServer, provider: str, style: str) -> None:
     server.always(faults.Refusal("I cannot help with that."))
     response = await answer(native(provider, server), "hi", style)
-    assert "I cannot help with that." in READER.read(response).refusal
+    # google-genai drops Gemini's words outside Vertex AI; the finish reason is left.
+    said = "SAFETY" if provider == "google" else "I cannot help with that."
+    assert said in READER.read(response).refusal
     assert response.finish_reason == "content_filter"
 
 
@@ -153,7 +156,7 @@ async def test_unparsable_tool_arguments_are_a_flaw(server: ProviderServer, prov
         assert READER.read(await answer(target, request, style)).flaw
     else:
         flaws = [READER.read_chunk(chunk).flaw for chunk in await chunks(target, request, style)]
-        assert [flaw for flaw in flaws if flaw] and flaws[0] is None
+        assert len([flaw for flaw in flaws if flaw]) == 1
 
 
 @styled
@@ -187,7 +190,9 @@ async def test_a_missing_key_is_this_target_s_failure_and_no_other_s(provider: s
     with pytest.raises(ConfigError) as caught:
         await answer(target, "hi", style)
     assert caught.value.failure.kind is FailureKind.AUTH
-    assert f"no API key for {provider}:m: set {provider.upper() if provider != 'google' else 'GOOGLE'}" in str(caught.value)
+    assert f"no API key for {provider}:m: set {provider.upper() if provider != 'google' else 'GOOGLE'}" in str(
+        caught.value
+    )
 
 
 @streamed

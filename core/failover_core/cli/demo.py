@@ -1,0 +1,143 @@
+"""`failover demo`: real traffic, a made-up incident, and three ways to live through it. No key and no network needed.
+
+Every lane gets the same questions at the same seconds from three providers of its own on loopback, which speak the real
+wires of OpenAI, Anthropic and Gemini. The exit status is 0 only if Failover Kit lost no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from .display import frame, report
+from .incident import FIRST_TOKEN_S, INCIDENT, TOKENS_PER_S, Phase
+from .lanes import Providers, failover_lane, fallbacks_lane, single_lane
+from .replay import PATIENCE_S, Replay
+from .score import DELAYED_FACTOR
+from .traffic import arrivals
+
+FRAMES_PER_S = 5
+REPORT_EVERY_S = 10.0
+WORDS = f"""\
+Traffic: one minute of the Azure LLM inference trace 2023 (times and answer lengths; CC-BY 4.0, Microsoft).
+Providers: loopback servers that speak the real wires; the incident at openai is made up.
+Failover Kit: native targets, default settings, one LangChain chain and one LlamaIndex chat engine.
+The others: plain models on the official SDKs with the SDKs' own timeouts (600 s) and retries (2).
+Lost: an exception, an incomplete answer, or none in {PATIENCE_S:g} s. Delayed: first text later than \
+{DELAYED_FACTOR:g} x the healthy median.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line says.
+
+    Args:
+        seconds: length of the replay; the incident is stretched with it.
+        seed: of the providers' first-token times.
+        as_json: print the figures as one JSON object and nothing else on stdout.
+        phases: the incident.
+        patience_s: callers wait that long for a whole answer.
+    """
+
+    seconds: float = 60.0
+    seed: int = 1
+    as_json: bool = False
+    phases: Sequence[Phase] = INCIDENT
+    patience_s: float = PATIENCE_S
+
+
+def run_demo(options: DemoOptions, out: Console, err: Console) -> int:
+    """Run it; returns the exit status. Progress goes to `err` when `out` is for JSON."""
+    with ExitStack() as stack:
+        lanes = [
+            made(stack.enter_context(Providers(options.seed)))
+            for made in (failover_lane, single_lane, fallbacks_lane)
+        ]
+        replay = Replay(
+            lanes, arrivals(options.seconds), options.seconds, phases=options.phases, patience_s=options.patience_s
+        )
+        screen = err if options.as_json else out
+        if not options.as_json:
+            screen.print(WORDS, highlight=False)
+        live = screen.is_terminal and not options.as_json
+        asyncio.run(_watched(replay, (lambda: show_live(replay, screen)) if live else lambda: show_lines(replay, screen)))
+        if options.as_json:
+            out.print(json.dumps(as_dict(replay, options), indent=2), highlight=False, soft_wrap=True)
+        else:
+            out.print(report(replay, out.width), "", verdict(replay), highlight=False)
+    return 1 if replay.figures(replay.lanes[0]).lost else 0
+
+
+async def _watched(replay: Replay, show: Callable[[], Awaitable[None]]) -> None:
+    """The replay, with a display beside it."""
+
+    async def showing() -> None:
+        await show()
+
+    async with asyncio.TaskGroup() as running:
+        display = running.create_task(showing())
+        await replay.run()
+        display.cancel()
+
+
+async def show_live(replay: Replay, console: Console) -> None:
+    """Redraw the screen until cancelled."""
+    with Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop") as live:
+        while True:
+            live.update(frame(replay, console.width, console.height), refresh=True)
+            await asyncio.sleep(1 / FRAMES_PER_S)
+
+
+async def show_lines(replay: Replay, console: Console) -> None:
+    """For logs: a line now and then, until cancelled."""
+    told_s = -REPORT_EVERY_S
+    phase: Phase | None = None
+    while True:
+        if replay.started and (replay.phase is not phase or replay.now_s - told_s >= REPORT_EVERY_S):
+            told_s, phase = replay.now_s, replay.phase
+            console.print(progress_line(replay), highlight=False, soft_wrap=True)
+        await asyncio.sleep(1 / FRAMES_PER_S)
+
+
+def progress_line(replay: Replay) -> str:
+    parts = [f"{replay.now_s:3.0f} s  openai {replay.phase.name:9}"]
+    for lane in replay.lanes:
+        now = replay.figures(lane)
+        parts.append(f"{lane.name}: {now.requests} requests, {now.lost} lost, {now.delayed} delayed")
+    return "  |  ".join(parts)
+
+
+def verdict(replay: Replay) -> str:
+    """The last line."""
+    lost = replay.figures(replay.lanes[0]).lost
+    others = ", ".join(f"{lane.name} {replay.figures(lane).lost}" for lane in replay.lanes[1:])
+    return f"Failover Kit lost {lost} requests ({others})."
+
+
+def as_dict(replay: Replay, options: DemoOptions) -> dict[str, Any]:
+    """The figures for JSON. Times are in seconds; null = that many requests never got there."""
+    kit = replay.lanes[0]
+    return {
+        "seconds": options.seconds,
+        "seed": options.seed,
+        "patience_s": options.patience_s,
+        "healthy_first_text_s": replay.usual_s,
+        "delayed_after_s": replay.delayed_after_s,
+        "provider_first_token_s": FIRST_TOKEN_S,
+        "provider_tokens_per_s": TOKENS_PER_S,
+        "incident": [{"phase": phase.name, "from_s": phase.from_share * options.seconds} for phase in options.phases],
+        "lanes": {lane.name: replay.figures(lane).as_dict() for lane in replay.lanes},
+        "answered_by": {
+            app: {name: health.answered for name, health in failover.health().items()}
+            for app, failover in kit.failovers.items()
+        },
+        "nothing_lost": not replay.figures(kit).lost,
+    }

@@ -1,0 +1,87 @@
+"""The demo's traffic: when real users asked, and how long the answers were.
+
+The slice is one minute of the Azure LLM inference trace of 2023 (CC-BY 4.0, see `testing/data/NOTICE`). It holds times and
+token counts; what is asked and answered is made up here, the same for every lane.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from itertools import takewhile
+from random import Random
+
+SLICE = "azure_llm_conv_2023_minute.csv"
+SLICE_S = 60.0
+KEEP_EVERY = 1
+CHARS_PER_TOKEN = 4
+
+_WORDS = """
+answer attempt bridge budget caller circuit clock cloud coast copper course delta echo engine error evening field
+figure garden gate harbour health hour island junction keeper lantern ledger letter level limit market meadow measure
+message mirror morning north number office orchard outage paper path pattern piece plan pocket probe queue question
+railway reason record region request river route sample second signal silence station stream summer table target tide
+token tower traffic valley verdict village voice water weather window winter wire word yard
+""".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request of the trace.
+
+    Args:
+        number: counts from 1.
+        at_s: seconds since the replay began.
+        answer_tokens: length of the answer it got then.
+    """
+
+    number: int
+    at_s: float
+    answer_tokens: int
+
+    @property
+    def question(self) -> str:
+        return f"Question {self.number}: what should we know? Please use about {self.answer_tokens} tokens."
+
+
+def arrivals(seconds: float) -> list[Arrival]:
+    """The requests of the first `seconds` seconds, every second one of them; after a minute, the minute comes again."""
+    early = takewhile(lambda row: row[0] < seconds, _endless())
+    kept = [row for index, row in enumerate(early) if index % KEEP_EVERY == 0]
+    return [Arrival(number, at_s, tokens) for number, (at_s, tokens) in enumerate(kept, start=1)]
+
+
+def answer_to(question: str) -> str:
+    """What every provider says to a question of the demo, so that a lane's answer can be checked to the last letter."""
+    number, tokens = map(int, re.findall(r"Question (\d+).* (\d+) tokens", question)[-1])
+    rng = Random(number)
+    words = [f"Answer {number}:"]
+    length = len(words[0])
+    while length < tokens * CHARS_PER_TOKEN:
+        words.append(rng.choice(_WORDS))
+        length += len(words[-1]) + 1
+    return " ".join(words) + "."
+
+
+def _endless() -> Iterator[tuple[float, int]]:
+    minute = _minute()
+    offset_s = 0.0
+    while True:
+        yield from ((offset_s + at_s, tokens) for at_s, tokens in minute)
+        offset_s += SLICE_S
+
+
+def _minute() -> list[tuple[float, int]]:
+    """(seconds since the minute began, generated tokens) of each row of the slice."""
+    text = files("failover_core.testing").joinpath("data", SLICE).read_text(encoding="utf-8")
+    rows = [
+        # The published times have seven decimals, one more than `datetime` reads.
+        (datetime.fromisoformat(row["TIMESTAMP"][:-1]), int(row["GeneratedTokens"]))
+        for row in csv.DictReader(text.splitlines())
+    ]
+    began = rows[0][0].replace(second=0, microsecond=0)
+    return [((at - began).total_seconds(), tokens) for at, tokens in rows]

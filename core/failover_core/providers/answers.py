@@ -1,0 +1,223 @@
+"""What comes back from a native target: a `ChatResponse`, or `ChatChunk`s that `accumulate` puts together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from ..health.ratelimit_headers import RateLimitFacts
+from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens used. Providers count differently; here every part is contained in its whole.
+
+    Args:
+        input_tokens: the whole input, cached tokens included (Anthropic reports those apart; they are added).
+        output_tokens: the whole output, reasoning included (Google reports it apart; it is added).
+        cached_input_tokens: of the input, read from the provider's cache.
+        cache_write_tokens: of the input, written to it.
+        reasoning_tokens: of the output.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def as_dict(self) -> dict[str, int]:
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "total_tokens": self.total_tokens,
+            "cached_input_tokens": self.cached_input_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResponse:
+    """A whole answer.
+
+    Args:
+        message: the assistant's message; append it to the conversation as it is.
+        finish_reason: why it ended: "stop" (done, or a stop text), "length", "tool_calls", "content_filter" (a refusal
+            or a filter), "error" (the model broke its own rules), "other"; None = it did not say, so it was cut off.
+        raw_finish_reason: the same in the provider's own words.
+        refusal: the provider's reason for a refusal, None for an answer.
+        usage: token counts, None when not told.
+        model: the model that says it answered.
+        id: the provider's id of the answer.
+        provider: "openai", "anthropic" or "google".
+        rate_limit: what the response's headers said of the limits.
+        raw: the SDK's own object.
+    """
+
+    message: ChatMessage
+    finish_reason: FinishReason | None = None
+    raw_finish_reason: str | None = None
+    refusal: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    provider: str | None = None
+    rate_limit: RateLimitFacts | None = None
+    raw: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.message.tool_calls
+
+    @property
+    def flaw(self) -> str | None:
+        """A defect of the answer that needs no knowledge of the request to be seen, None when there is none."""
+        for call in self.tool_calls:
+            if call.raw_arguments is not None:
+                return f"the arguments of the call to {call.name!r} are not a JSON object"
+        return f"the model broke off: {self.raw_finish_reason}" if self.finish_reason == "error" else None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A piece of a tool call.
+
+    Args:
+        index: which call of the answer, from 0.
+        id, name: told once, by the first piece.
+        arguments: a piece of the JSON text.
+        signature: as in `ToolCall`.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    signature: str | None = field(default=None, repr=False)
+
+
+Delta: TypeAlias = Text | Reasoning | ToolCallDelta
+
+
+@dataclass(frozen=True, slots=True)
+class ChatChunk:
+    """A piece of a streamed answer.
+
+    Args:
+        deltas: pieces of text, reasoning and tool calls, in order.
+        finish_reason, raw_finish_reason, refusal, usage, model, id, provider, rate_limit, raw: as in `ChatResponse`,
+            told as soon as the provider tells them; usage counts the whole answer.
+        flaw: a defect seen when the answer was complete.
+    """
+
+    deltas: tuple[Delta, ...] = ()
+    finish_reason: FinishReason | None = None
+    raw_finish_reason: str | None = None
+    refusal: str | None = None
+    flaw: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    id: str | None = None
+    provider: str | None = None
+    rate_limit: RateLimitFacts | None = None
+    raw: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, Text))
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(delta.text for delta in self.deltas if isinstance(delta, Reasoning))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCallDelta, ...]:
+        return tuple(delta for delta in self.deltas if isinstance(delta, ToolCallDelta))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def accumulate(chunks: Iterable[ChatChunk]) -> ChatResponse:
+    """The whole answer that the chunks make up; `finish_reason` is None if the end is missing."""
+    parts: list[Part | ToolCallDelta] = []
+    place: dict[int, int] = {}
+    known: dict[str, Any] = {}
+    refusal: str | None = None
+    for chunk in chunks:
+        for delta in chunk.deltas:
+            _join(parts, place, delta)
+        if chunk.refusal is not None:
+            refusal = (refusal or "") + chunk.refusal
+        for name in ("finish_reason", "raw_finish_reason", "usage", "model", "id", "provider", "rate_limit"):
+            value = getattr(chunk, name)
+            if value is not None:
+                known[name] = value
+    whole = tuple(
+        tool_call(p.id, p.name, p.arguments, provider=known.get("provider"), signature=p.signature)
+        if isinstance(p, ToolCallDelta)
+        else p
+        for p in parts
+    )
+    return ChatResponse(ChatMessage("assistant", whole), refusal=refusal, **known)
+
+
+def tool_call(id: str | None, name: str | None, arguments: str, **facts: Any) -> ToolCall:
+    """A `ToolCall` out of JSON text as a model wrote it; "" counts as no arguments."""
+    parsed = arguments_of(arguments)
+    if parsed is None:
+        return ToolCall(id or "", name or "", raw_arguments=arguments, **facts)
+    return ToolCall(id or "", name or "", parsed, **facts)
+
+
+def arguments_of(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`, None when there is none."""
+    if not text.strip():
+        return {}
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _join(parts: list[Part | ToolCallDelta], place: dict[int, int], delta: Delta) -> None:
+    """Add a delta to the part that it continues, or begin a new one."""
+    last = parts[-1] if parts else None
+    if isinstance(delta, ToolCallDelta):
+        at = place.setdefault(delta.index, len(parts))
+        if at == len(parts):
+            parts.append(delta)
+            return
+        known = parts[at]
+        assert isinstance(known, ToolCallDelta)
+        parts[at] = ToolCallDelta(
+            known.index,
+            known.id or delta.id,
+            known.name or delta.name,
+            known.arguments + delta.arguments,
+            known.signature or delta.signature,
+        )
+    elif isinstance(delta, Text) and isinstance(last, Text):
+        parts[-1] = Text(last.text + delta.text)
+    elif isinstance(delta, Reasoning) and isinstance(last, Reasoning) and not last.signature and not delta.redacted:
+        parts[-1] = replace(delta, text=last.text + delta.text)  # a signature ends a block of reasoning
+    else:
+        parts.append(delta)

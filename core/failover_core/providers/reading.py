@@ -1,0 +1,128 @@
+"""How the engine sees chat requests and answers: their size and needs, their content, and how to resume one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..model import RequestInfo
+from ..output import Reading
+from ..stream.resume import resume_instruction
+from .answers import ChatChunk, ChatResponse, ToolCallDelta
+from .chat import CallTool, ChatMessage, ChatRequest, File, Image, Part, Reasoning, Text, ToolCall, ToolResult
+
+CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English, help.openai.com/en/articles/4936856
+MEDIA_TOKENS = 1_000  # a picture: 85 to 1,105 on OpenAI, about 1,600 on Anthropic, 258 a tile on Google
+
+
+class ChatReader:
+    """Reads `ChatResponse` and `ChatChunk`. An answer without a finish reason was cut off."""
+
+    expects_finish = True
+
+    def read(self, output: ChatResponse) -> Reading:
+        parts = output.message.parts
+        return Reading(
+            text=output.text,
+            has_content=any(_is_progress(part) for part in parts),
+            has_tool_call=bool(output.tool_calls),
+            finish_reason=output.raw_finish_reason or output.finish_reason,
+            refusal=output.refusal,
+            flaw=output.flaw,
+            usage=output.usage.as_dict() if output.usage else None,
+            model=output.model,
+        )
+
+    def read_chunk(self, chunk: ChatChunk) -> Reading:
+        return Reading(
+            text=chunk.text,
+            has_content=any(_is_progress(delta) for delta in chunk.deltas),
+            has_tool_call=any(isinstance(delta, ToolCallDelta) for delta in chunk.deltas),
+            finish_reason=chunk.raw_finish_reason or chunk.finish_reason,
+            refusal=chunk.refusal,
+            flaw=chunk.flaw,
+            usage=chunk.usage.as_dict() if chunk.usage else None,
+            model=chunk.model,
+        )
+
+    def with_text(self, chunk: ChatChunk, text: str) -> ChatChunk:
+        others = tuple(delta for delta in chunk.deltas if not isinstance(delta, Text))
+        return replace(chunk, deltas=((Text(text), *others) if text else others))
+
+
+def request_info(request: ChatRequest) -> RequestInfo:
+    """What guards and latency limits want to know of a request. `needs` may hold the labels
+
+    "tools", "forced_tool", "json_schema", "tools_with_json_schema", "images", "image_urls", "files", "file_urls" and
+    "stop". The prompt's size is estimated at 4 characters a token, and 1,000 tokens a picture or document.
+    """
+    return RequestInfo(
+        prompt_tokens=_estimated_tokens(request),
+        max_output_tokens=request.max_output_tokens,
+        thinking=request.thinking is not None and request.thinking.effort != "none",
+        needs=frozenset(_needs(request)),
+        structured=bool(request.tools) or request.response_format is not None,
+    )
+
+
+def resume_chat(request: ChatRequest, shown_text: str) -> ChatRequest:
+    """A request that asks to go on after `shown_text`, by instruction: newer models refuse a prefilled answer."""
+    more = (ChatMessage("assistant", shown_text), ChatMessage("user", resume_instruction(shown_text)))
+    return replace(request, messages=(*request.messages, *more))
+
+
+def _is_progress(part: Part | ToolCallDelta) -> bool:
+    if isinstance(part, Text | Reasoning):
+        return bool(part.text)
+    return True
+
+
+def _needs(request: ChatRequest) -> Iterable[str]:
+    if request.tools:
+        yield "tools"
+        if request.tool_choice == "required" or isinstance(request.tool_choice, CallTool):
+            yield "forced_tool"
+    if request.json_schema:
+        yield "json_schema"
+        if request.tools:
+            yield "tools_with_json_schema"
+    if request.stop:
+        yield "stop"
+    for part in _all_parts(request):
+        if isinstance(part, Image):
+            yield "images"
+            if part.url is not None:
+                yield "image_urls"
+        elif isinstance(part, File):
+            yield "files"
+            if part.url is not None:
+                yield "file_urls"
+
+
+def _all_parts(request: ChatRequest) -> Iterable[Part]:
+    for message in request.messages:
+        for part in message.parts:
+            yield part
+            if isinstance(part, ToolResult):
+                yield from part.parts
+
+
+def _estimated_tokens(request: ChatRequest) -> int:
+    chars = sum(_chars(part) for part in _all_parts(request))
+    chars += sum(len(tool.name) + len(tool.description) + len(str(tool.parameters)) for tool in request.tools)
+    if request.json_schema:
+        chars += len(str(request.json_schema.schema))
+    return -(-chars // CHARS_PER_TOKEN)
+
+
+def _chars(part: Any) -> int:
+    if isinstance(part, Text | Reasoning):
+        return len(part.text)
+    if isinstance(part, ToolCall):
+        return len(part.name) + len(str(part.arguments))
+    if isinstance(part, Image | File):
+        if part.data is not None and part.media_type.startswith("text/"):
+            return len(part.data)
+        return MEDIA_TOKENS * CHARS_PER_TOKEN
+    return 0

@@ -1,0 +1,92 @@
+"""From the arguments of `ChatFailover` to the core's `Failover`, new or shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from failover_core import ConfigError, Failover, Settings, Target
+from failover_core.settings import SETTING_NAMES
+
+from .callee import Callee
+from .fit import checked_fit
+from .targets import made_targets, trimming
+
+_made_of: WeakKeyDictionary[Failover, list[Any]] = WeakKeyDictionary()
+"""What each failover was made of: LangChain builds configured copies of a model from its fields."""
+
+
+def assembled(values: Mapping[str, Any]) -> Failover:
+    """The failover for these arguments of `ChatFailover`.
+
+    Raises:
+        ConfigError: for targets, settings or a `failover=` that cannot work.
+    """
+    given, shared = values.get("targets"), values.get("failover")
+    if shared is not None:
+        failover = _shared(shared, given, values.get("settings"))
+    else:
+        fit, trim = values.get("fit", "skip"), values.get("trim")
+        checked_fit(fit, trim)
+        targets = made_targets(given if given is not None else ())
+        if fit == "trim":
+            targets = tuple(trimming(target, trim) for target in targets)
+        failover = Failover(targets, _settings(values.get("settings")), values.get("policy", "priority"))
+        _made_of[failover] = list(given or ())
+    _refuse_cycles(failover, given or ())
+    return failover
+
+
+def misnamed(name: str, fields: Iterable[str]) -> str:
+    """What to write instead of an argument that `ChatFailover` does not have."""
+    if name in SETTING_NAMES:
+        return f"this is a setting, write settings=Settings({name}=...)"
+    near = get_close_matches(name, list(fields), n=1)
+    if near:
+        return f"there is no such argument, did you mean {near[0]}=?"
+    return f"there is no such argument; options of the models go to the models themselves, or to .bind({name}=...)"
+
+
+def _shared(shared: Any, given: Any, settings: Any) -> Failover:
+    if not isinstance(shared, Failover):
+        raise ConfigError(f"failover={shared!r}: pass the .failover of another ChatFailover")
+    if not all(isinstance(target.source, Callee) for target in shared.targets):
+        raise ConfigError("failover=...: pass the .failover of another ChatFailover; this one has no LangChain targets")
+    if settings is not None and settings is not shared.settings:
+        raise ConfigError("failover=... brings its own settings: leave settings= out")
+    if given and not _same(given, shared):
+        raise ConfigError("failover=... brings its own targets: leave targets= out")
+    return shared
+
+
+def _same(given: Sequence[Any], shared: Failover) -> bool:
+    for known in (_made_of.get(shared, ()), shared.targets):
+        if len(given) == len(known) and all(new is old or new == old for new, old in zip(given, known, strict=True)):
+            return True
+    return False
+
+
+def _settings(settings: Any) -> Settings | None:
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigError(f"settings={settings!r}: pass Settings(...), such as Settings(deadline_s=20)")
+    return settings
+
+
+def _refuse_cycles(failover: Failover, given: Iterable[Any]) -> None:
+    if any(inner is failover for item in (*failover.targets, *given) for inner in _failovers_in(item)):
+        raise ConfigError("A target of this ChatFailover is this failover itself: give it targets of its own")
+
+
+def _failovers_in(item: Any) -> Iterator[Failover]:
+    """The failovers inside of a target or a model, at any depth."""
+    if isinstance(item, Target):
+        item = getattr(item.source, "given", None)
+    while hasattr(item, "bound"):
+        item = item.bound
+    inner = getattr(item, "failover", None)
+    if isinstance(inner, Failover):
+        yield inner
+        for target in inner.targets:
+            yield from _failovers_in(target)

@@ -1,0 +1,224 @@
+"""How a wrapped LangChain model is called.
+
+`_generate` and its three siblings are called directly where the outer model already does all that the public methods
+would do: that halves the cost. A model with a cache, callbacks, tags or a rate limiter of its own is called through its
+public methods, where nobody hears it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from failover_core.context import current_attempt
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableBinding
+
+from .callee import Callee
+from .dialects import Dialect, Wire, dialect_of, wire_for
+from .fit import foreign_server_tools
+from .history import portable
+from .options import options_for
+from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
+from .reader import as_chunk, as_result, reader_for, result_as_chunk, without_run_id
+from .request import ModelRequest
+from .retries import without_retries
+from .structured import KEY as STRUCTURED
+from .tools import BINDING_OPTIONS, bind_late
+
+Style = Literal["call", "acall", "stream", "astream"]
+
+_PUBLIC_METHODS: dict[Style, tuple[str, ...]] = {
+    "call": ("invoke", "generate", "generate_prompt", "_generate_with_cache"),
+    "acall": ("ainvoke", "agenerate", "agenerate_prompt", "_agenerate_with_cache"),
+    "stream": ("stream",),
+    "astream": ("astream",),
+}
+_OWN_AFFAIRS = ("rate_limiter", "callbacks", "tags", "metadata", "cache")
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """One call in the model's own words.
+
+    Args:
+        runnable: what to call.
+        direct: its inner methods may be called.
+        messages, options: to call it with.
+    """
+
+    runnable: Any
+    direct: bool
+    messages: list[BaseMessage]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Binding:
+    """The tools of one call, converted; kept for the next call, which mostly brings the same ones."""
+
+    model: BaseChatModel
+    tools: Any
+    wanted: dict[str, Any]
+    runnable: Runnable[Any, Any]
+    options: dict[str, Any]
+
+
+class WrappedModel(Callee):
+    """A LangChain model as the callables of a target.
+
+    Args:
+        runnable: a chat model, or a binding around one (`model.bind_tools(...)`, `model.with_config(...)`).
+    """
+
+    def __init__(self, runnable: BaseChatModel | RunnableBinding[Any, Any]) -> None:
+        self.given = runnable
+        self._bound: dict[str, Any] = {}
+        self._config: dict[str, Any] = {}
+        inner: Any = runnable
+        while isinstance(inner, RunnableBinding):
+            self._bound = {**inner.kwargs, **self._bound}
+            self._config = {**inner.config, **self._config}
+            inner = inner.bound
+        self.model: BaseChatModel = without_retries(inner)
+        self.dialect = dialect_of(inner)
+        self.reader = reader_for(inner, self.dialect.wire)
+        self.lacks = foreign_server_tools(self.dialect.wire)
+        self._direct: dict[Style, bool] = {style: self._may_be_direct(style) for style in _PUBLIC_METHODS}
+        self._unthinking: BaseChatModel | None = None
+        self._binding: _Binding | None = None
+
+    def identifying_params(self) -> dict[str, Any]:
+        bound = {"bound": self._bound} if self._bound else {}
+        return {"type": self.model._llm_type, "params": dict(self.model._identifying_params), **bound}
+
+    def _call(self, request: ModelRequest) -> ChatResult:
+        call = self._prepare(request, "call")
+        if call.direct:
+            result: ChatResult = call.runnable._generate(call.messages, **call.options)
+            return result
+        return as_result(without_run_id(quietly(call.runnable.invoke, call.messages, self._config, **call.options)))
+
+    async def _acall(self, request: ModelRequest) -> ChatResult:
+        call = self._prepare(request, "acall")
+        if call.direct:
+            result: ChatResult = await call.runnable._agenerate(call.messages, **call.options)
+            return result
+        answer = await aquietly(call.runnable.ainvoke, call.messages, self._config, **call.options)
+        return as_result(without_run_id(answer))
+
+    def _stream(self, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
+        call = self._prepare(request, "stream")
+        if not call.direct:
+            chunks = quiet_iterator(call.runnable.stream, call.messages, self._config, **call.options)
+            return (as_chunk(without_run_id(chunk)) for chunk in chunks)
+        if call.runnable._should_stream(async_api=False, **{**call.options, "stream": True}):
+            source: Iterator[ChatGenerationChunk] = call.runnable._stream(call.messages, **call.options)
+            return source
+        return iter([result_as_chunk(call.runnable._generate(call.messages, **call.options))])
+
+    def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
+        call = self._prepare(request, "astream")
+        if not call.direct:
+            return _as_chunks(quiet_aiterator(call.runnable.astream, call.messages, self._config, **call.options))
+        if call.runnable._should_stream(async_api=True, **{**call.options, "stream": True}):
+            source: AsyncIterator[ChatGenerationChunk] = call.runnable._astream(call.messages, **call.options)
+            return source
+        return _as_only_chunk(call.runnable._agenerate(call.messages, **call.options))
+
+    # -- preparing ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, request: ModelRequest, style: Style) -> _Prepared:
+        """The call in the model's own words: options, tools, history."""
+        model, wire = self.model, self.dialect.wire
+        runnable: Runnable[Any, Any] = model
+        options: dict[str, Any] = dict(self._bound)
+        history = portable(request.messages, self.dialect_for(request), request.accounts)
+        if history.foreign_tool_loop and wire is Wire.ANTHROPIC:
+            runnable = model = self._without_thinking()
+        if request.options:
+            said = options_for(request.options, wire)
+            structured = said.pop(STRUCTURED, None)
+            if structured is not None and structured.is_text:
+                options.update(structured.binding_for(model, wire))
+            tools = said.pop("tools", None)
+            wanted = {name: said.pop(name) for name in BINDING_OPTIONS if name in said}
+            if tools:
+                runnable, tool_options = self._bind(model, tools, wanted)
+                options.update(tool_options)
+            elif wanted.get("response_format") is not None:
+                options["response_format"] = wanted["response_format"]
+            options.update(said)
+            if history.foreign_tool_loop:
+                options.pop("thinking", None)
+        if request.stop is not None:
+            options["stop"] = request.stop
+        self._limit_time(options)
+        direct = self._direct[style] and runnable is model and not options.get("stream")
+        return _Prepared(runnable, direct, history.messages, options)
+
+    def dialect_for(self, request: ModelRequest) -> Dialect:
+        """OpenAI's models choose between two wires by the options of a call."""
+        dialect = self.dialect
+        if dialect.wire.is_openai and (request.options or self._bound):
+            wire = wire_for(self.model, {**self._bound, **request.options})
+            return dialect if wire is dialect.wire else replace(dialect, wire=wire)
+        return dialect
+
+    def _bind(self, model: BaseChatModel, tools: Any, wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        known = self._binding
+        if known is None or known.model is not model or known.tools is not tools or known.wanted != wanted:
+            runnable, options = bind_late(model, tools, wanted, self.dialect.wire)
+            known = self._binding = _Binding(model, tools, wanted, runnable, options)
+        return known.runnable, known.options
+
+    def _limit_time(self, options: dict[str, Any]) -> None:
+        """The caller's deadline is the socket's, too: a thread that waits for a silent peer cannot be stopped."""
+        attempt = current_attempt()
+        if attempt is None or attempt.remaining_s is None or self.dialect.wire is Wire.OTHER:
+            return
+        given = options.get("timeout", _own_timeout(self.model))
+        if given is None or (isinstance(given, int | float) and given > attempt.remaining_s):
+            options["timeout"] = max(attempt.remaining_s, 0.001)
+
+    def _without_thinking(self) -> BaseChatModel:
+        """For a tool loop that another provider began: it lacks the signed thinking that Anthropic would insist on."""
+        thinking = getattr(self.model, "thinking", None)
+        if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+            return self.model
+        if self._unthinking is None:
+            self._unthinking = self.model.model_copy(update={"thinking": None})
+        return self._unthinking
+
+    def _may_be_direct(self, style: Style) -> bool:
+        """Would the public method add anything to the inner one that the outer model has not already done?"""
+        model, cls = self.model, type(self.model)
+        return (
+            not any(value for key, value in self._config.items() if key != "configurable")
+            and all(getattr(cls, name) is getattr(BaseChatModel, name) for name in _PUBLIC_METHODS[style])
+            and not any(getattr(model, name, None) for name in _OWN_AFFAIRS)
+            and model.output_version != "v1"
+            and (style in ("stream", "astream") or not model._should_stream(async_api=style == "acall"))
+        )
+
+
+async def _as_chunks(messages: AsyncIterator[Any]) -> AsyncIterator[ChatGenerationChunk]:
+    try:
+        async for message in messages:
+            yield as_chunk(without_run_id(message))
+    finally:
+        await messages.aclose()  # type: ignore[attr-defined]
+
+
+async def _as_only_chunk(result: Awaitable[ChatResult]) -> AsyncIterator[ChatGenerationChunk]:
+    yield result_as_chunk(await result)
+
+
+def _own_timeout(model: BaseChatModel) -> Any:
+    for name in ("request_timeout", "default_request_timeout", "timeout"):
+        if hasattr(model, name):
+            return getattr(model, name)
+    return None

@@ -1,0 +1,101 @@
+"""Final errors that are LangChain's own kinds too.
+
+Middlewares and `except` clauses know `ContextOverflowError`, `ModelRateLimitError` and their kin; users of Failover Kit
+know `AllTargetsFailed`. What is raised here is both, with the attempts inside and the original error as `__cause__`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from failover_core import DeadlineExceeded, FailoverError, FailureKind, NoTargetAvailable
+from langchain_core import exceptions as lc
+
+_KINDS: dict[FailureKind, type[lc.ModelError]] = {
+    FailureKind.RATE_LIMITED: lc.ModelRateLimitError,
+    FailureKind.QUOTA_EXHAUSTED: lc.ModelRateLimitError,
+    FailureKind.BILLING: lc.ModelPermissionDeniedError,
+    FailureKind.OVERLOADED: lc.ModelAPIError,
+    FailureKind.SERVER_ERROR: lc.ModelAPIError,
+    FailureKind.TIMEOUT: lc.ModelTimeoutError,
+    FailureKind.CONNECTION: lc.ModelConnectionError,
+    FailureKind.STREAM_BROKEN: lc.ModelAPIError,
+    FailureKind.CONTEXT_OVERFLOW: lc.ContextOverflowError,
+    FailureKind.CONTENT_FILTERED: getattr(lc, "ModelRefusalError", lc.ModelInvalidRequestError),  # since core 1.7.5
+    FailureKind.AUTH: lc.ModelAuthenticationError,
+    FailureKind.PERMISSION_OR_REGION: lc.ModelPermissionDeniedError,
+    FailureKind.MODEL_NOT_FOUND: lc.ModelNotFoundError,
+    FailureKind.INVALID_REQUEST: lc.ModelInvalidRequestError,
+    FailureKind.INVALID_OUTPUT: lc.ModelAPIError,
+    FailureKind.LOCAL_ERROR: lc.ModelError,
+    FailureKind.UNKNOWN: lc.ModelAPIError,
+}
+_PASSING = frozenset(
+    {
+        FailureKind.RATE_LIMITED,
+        FailureKind.OVERLOADED,
+        FailureKind.SERVER_ERROR,
+        FailureKind.TIMEOUT,
+        FailureKind.CONNECTION,
+        FailureKind.STREAM_BROKEN,
+        FailureKind.INVALID_OUTPUT,
+        FailureKind.UNKNOWN,
+    }
+)
+_CALLERS_OWN = frozenset({FailureKind.CONTEXT_OVERFLOW, FailureKind.INVALID_REQUEST, FailureKind.CONTENT_FILTERED})
+_RESPONSE_FACTS = ("response", "request_id", "body", "status_code")
+"""What LangChain's tracers read from an exception."""
+
+
+def as_langchain_error(error: FailoverError) -> FailoverError:
+    """The same error as an instance of its own class and of LangChain's.
+
+    `is_retryable`, which retry middlewares read, is True when the same call may work a little later.
+    """
+    twin_class = _both(type(error), _kind_of(error))
+    twin = twin_class.__new__(twin_class, *error.args)
+    twin.args = error.args
+    twin.__dict__.update(error.__dict__)
+    twin.__dict__["is_retryable"] = _may_pass(error)
+    for name in _RESPONSE_FACTS:
+        value = getattr(error.__cause__, name, None)
+        if value is not None:
+            twin.__dict__[name] = value
+    return twin
+
+
+def _kind_of(error: FailoverError) -> type[lc.ModelError]:
+    if isinstance(error, DeadlineExceeded):
+        return lc.ModelTimeoutError
+    if error.failure is not None:
+        return _KINDS[error.failure.kind]
+    if isinstance(error, NoTargetAvailable) and _nothing_fits(error):
+        return lc.ContextOverflowError
+    return lc.ModelAPIError
+
+
+def _may_pass(error: FailoverError) -> bool:
+    if isinstance(error, NoTargetAvailable):
+        return not _nothing_fits(error)
+    if error.failure is not None and error.failure.kind in _CALLERS_OWN:
+        return False
+    return isinstance(error, DeadlineExceeded) or any(attempt.kind in _PASSING for attempt in error.attempts)
+
+
+def _nothing_fits(error: FailoverError) -> bool:
+    """Was every target skipped because of its context window?"""
+    reasons: list[str] = list(error.trace.skipped.values()) if error.trace is not None else []
+    return bool(reasons) and all("do not fit its window" in reason for reason in reasons)
+
+
+def _both(ours: type[FailoverError], theirs: type[lc.ModelError]) -> type[FailoverError]:
+    if issubclass(ours, theirs):
+        return ours
+    known = _twins.get((ours, theirs))
+    if known is None:
+        facts: dict[str, Any] = {"__doc__": ours.__doc__, "__module__": ours.__module__}
+        known = _twins[ours, theirs] = type(ours.__name__, (ours, theirs), facts)
+    return known
+
+
+_twins: dict[tuple[type[FailoverError], type[lc.ModelError]], type[FailoverError]] = {}

@@ -1,0 +1,104 @@
+"""Who a `ChatFailover` is: what traces, cache keys, middlewares and token counters want to know of its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from failover_core import Target
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import BaseLanguageModel
+from langchain_core.messages import BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+
+from .callee import Callee
+from .calling import WrappedModel
+from .targets import Trimmed
+
+FAILOVER = "failover"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Computed once, since LangChain asks at every call.
+
+    Args:
+        accounts: target name -> account, None for an unknown one.
+        sized: some target has a known context window.
+        params: one dict a target, for traces and cache keys; no secrets.
+        provider: the provider, if all targets have the same one, else "failover".
+        model_name: the models' names, joined by "+".
+        models: the wrapped models.
+    """
+
+    accounts: Mapping[str, str | None]
+    sized: bool
+    params: list[dict[str, Any]]
+    provider: str
+    model_name: str
+    models: tuple[BaseChatModel, ...]
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> Identity:
+        models = [_model(target) for target in targets]
+        providers = {_ls_provider(model, target) for model, target in zip(models, targets, strict=True)}
+        return cls(
+            accounts={target.name: target.source.dialect.account for target in targets},
+            sized=any(target.context_window_tokens is not None for target in targets),
+            params=[_params(target) for target in targets],
+            provider=(providers.pop() if len(providers) == 1 else None) or FAILOVER,
+            model_name="+".join(dict.fromkeys(target.model or target.name for target in targets)),
+            models=tuple(model for model in models if model is not None),
+        )
+
+    def count_tokens(self, messages: list[BaseMessage], tools: Any) -> int:
+        """By the first model that counts for itself; else LangChain's approximation."""
+        given = {} if tools is None else {"tools": tools}
+        for model in self.models:
+            if _counts(model):
+                try:
+                    return model.get_num_tokens_from_messages(messages, **given)
+                except Exception:  # its counter may be its dead provider's own service
+                    continue
+        return count_tokens_approximately(messages, **given)
+
+    def count_text_tokens(self, text: str) -> int:
+        for model in self.models:
+            if _counts(model):
+                try:
+                    return model.get_num_tokens(text)
+                except Exception:
+                    continue
+        return -(-len(text) // 4)
+
+
+def profiles_of(targets: Iterable[Target]) -> list[Mapping[str, Any] | None]:
+    """Each target's profile, None for one that has none."""
+    return [model.profile if (model := _model(target)) is not None else None for target in targets]
+
+
+def _model(target: Target) -> BaseChatModel | None:
+    callee: Callee = target.source
+    while isinstance(callee, Trimmed):
+        callee = callee.callee
+    return callee.model if isinstance(callee, WrappedModel) else None
+
+
+def _ls_provider(model: BaseChatModel | None, target: Target) -> str | None:
+    return target.provider if model is None else model._get_ls_params().get("ls_provider")
+
+
+def _params(target: Target) -> dict[str, Any]:
+    callee: Callee = target.source
+    return {"name": target.name, "provider": target.provider, "model": target.model, **callee.identifying_params()}
+
+
+def _counts(model: BaseChatModel) -> bool:
+    """Does its class bring a counter? The inherited one would load GPT-2's tokenizer."""
+    cls = type(model)
+    return (
+        cls.get_num_tokens_from_messages is not BaseLanguageModel.get_num_tokens_from_messages
+        or cls.get_token_ids is not BaseLanguageModel.get_token_ids
+        or model.custom_get_token_ids is not None
+    )

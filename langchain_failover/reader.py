@@ -1,0 +1,221 @@
+"""What is in LangChain's outputs, told to the core: text, tool calls, endings, refusals.
+
+Targets answer with `ChatResult` and stream `ChatGenerationChunk`; both carry a message and the provider's own words in
+`response_metadata`, `generation_info` and `llm_output`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from failover_core.output import Reading
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from .dialects import Wire
+
+_FINISH_KEYS = ("finish_reason", "stop_reason", "status", "done_reason")
+_REFUSALS = frozenset(
+    {"content_filter", "content_filtered", "refusal", "guardrail_intervened"}
+    | {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
+    | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
+)
+_FLAWS = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "failed"})
+_REASONING = frozenset({"thinking", "reasoning", "reasoning_content", "redacted_thinking"})
+
+
+class WithheldChunk(ChatGenerationChunk):
+    """A piece of output that is worth nothing until it is whole, such as JSON that is going to be parsed. The core
+    treats it like a piece of a tool call: see `Settings.hold_tool_calls`.
+    """
+
+    @classmethod
+    def of(cls, chunk: ChatGenerationChunk) -> WithheldChunk:
+        return cls.model_construct(**chunk.__dict__)
+
+
+class MessageReader:
+    """Reads the outputs of one target.
+
+    Args:
+        expects_finish: the model is known to name a finish reason, so that an answer without one was cut off. Of a
+            model that is not, it is expected from the first time it does.
+    """
+
+    __slots__ = ("expects_finish",)
+
+    def __init__(self, *, expects_finish: bool = False) -> None:
+        self.expects_finish = expects_finish
+
+    def read(self, output: ChatResult) -> Reading:
+        generation = output.generations[0]
+        message = generation.message
+        assert isinstance(message, AIMessage)
+        places = (generation.generation_info, message.response_metadata, output.llm_output)
+        reading = self._read(message, places, whole=True)
+        if message.tool_calls or message.invalid_tool_calls:
+            reading.has_tool_call = reading.has_content = True
+        if message.invalid_tool_calls:
+            broken = message.invalid_tool_calls[0]
+            reading.flaw = f"the arguments of tool call {broken.get('name')!r} are not valid JSON"
+        return reading
+
+    def read_chunk(self, chunk: ChatGenerationChunk) -> Reading:
+        message = chunk.message
+        assert isinstance(message, AIMessageChunk)
+        reading = self._read(message, (chunk.generation_info, message.response_metadata), whole=False)
+        if message.tool_call_chunks:
+            reading.has_tool_call = reading.has_content = True
+        elif isinstance(chunk, WithheldChunk) and reading.has_content:
+            reading.has_tool_call = True
+        return reading
+
+    def with_text(self, chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
+        message = chunk.message
+        content: Any = text
+        if isinstance(message.content, list):
+            first = next(
+                (b for b in message.content if isinstance(b, dict) and b.get("type") == "text"), {"type": "text"}
+            )
+            content = [{**first, "text": text}] if text else []
+        copy = message.model_copy(update={"content": content})
+        return ChatGenerationChunk(message=copy, generation_info=chunk.generation_info)
+
+    def _read(self, message: AIMessage, places: Iterable[Mapping[str, Any] | None], *, whole: bool) -> Reading:
+        content = message.content
+        reading = Reading()
+        if isinstance(content, str):
+            reading.text = content
+            reading.has_content = bool(content)
+        else:
+            _read_blocks(content, reading, whole=whole)
+        extras = message.additional_kwargs
+        if extras:
+            if extras.get("audio") or (extras.get("reasoning_content") and not whole):
+                reading.has_content = True
+            if extras.get("refusal"):
+                reading.refusal = str(extras["refusal"])
+        for facts in places:
+            if facts:
+                self._read_facts(facts, reading)
+        usage = message.usage_metadata
+        if usage:
+            reading.usage = {key: value for key, value in usage.items() if isinstance(value, int)}
+        return reading
+
+    def _read_facts(self, facts: Mapping[str, Any], reading: Reading) -> None:
+        for key in _FINISH_KEYS:
+            value = facts.get(key)
+            if isinstance(value, str) and value and value != "in_progress":
+                reading.finish_reason = value
+                self.expects_finish = True
+                if value in _REFUSALS and reading.refusal is None:
+                    reading.refusal = f"the provider ended the answer with {value!r}"
+                elif value in _FLAWS:
+                    reading.flaw = f"the provider ended the answer with {value!r}"
+                break
+        reason = _blocked(facts)
+        if reason is not None and reading.refusal is None:
+            reading.refusal = reason
+        model = facts.get("model_name") or facts.get("model")
+        if isinstance(model, str) and model:
+            reading.model = model
+
+
+def reader_for(model: BaseChatModel, wire: Wire) -> MessageReader:
+    """A reader for the outputs of `model`. (Anthropic's finish reason comes with the usage and is lost without it.)"""
+    return MessageReader(expects_finish=wire is not Wire.OTHER and getattr(model, "stream_usage", True) is not False)
+
+
+def as_result(output: Any) -> ChatResult:
+    """What a plain callable returned, as a result: a str, a message or a `ChatResult`."""
+    if isinstance(output, ChatResult):
+        return output
+    message = output if isinstance(output, AIMessage) else AIMessage(content=_text_of(output))
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def as_chunk(output: Any) -> ChatGenerationChunk:
+    """A chunk of any kind, or a whole message that came instead of a stream, as a chunk."""
+    if isinstance(output, ChatGenerationChunk):
+        return output
+    if isinstance(output, AIMessageChunk):
+        return ChatGenerationChunk(message=output)
+    if isinstance(output, AIMessage):
+        return ChatGenerationChunk(message=_as_message_chunk(output))
+    return ChatGenerationChunk(message=AIMessageChunk(content=_text_of(output)))
+
+
+def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:
+    """A whole answer as the only chunk of a stream."""
+    generation = result.generations[0]
+    assert isinstance(generation.message, AIMessage)
+    info = {**(result.llm_output or {}), **(generation.generation_info or {})}
+    return ChatGenerationChunk(message=_as_message_chunk(generation.message), generation_info=info or None)
+
+
+def without_run_id(message: Any) -> Any:
+    """The inner run's id makes way for the outer one's, and an inner failover's trace for the outer one's."""
+    if isinstance(message, AIMessage):
+        if message.id is not None and message.id.startswith("lc_run-"):
+            message.id = None
+        if "failover" in message.response_metadata:
+            message.response_metadata = {k: v for k, v in message.response_metadata.items() if k != "failover"}
+    return message
+
+
+def _as_message_chunk(message: AIMessage) -> AIMessageChunk:
+    if isinstance(message, AIMessageChunk):
+        return message
+    return AIMessageChunk(
+        content=message.content,
+        additional_kwargs=message.additional_kwargs,
+        response_metadata=message.response_metadata,
+        id=message.id,
+        name=message.name,
+        usage_metadata=message.usage_metadata,
+        tool_calls=message.tool_calls,
+        invalid_tool_calls=message.invalid_tool_calls,
+        chunk_position="last",
+    )
+
+
+def _text_of(output: Any) -> str:
+    if isinstance(output, str):
+        return output
+    raise TypeError(
+        f"a target must answer with a str, an AIMessage or a ChatResult, not with {type(output).__name__}: "
+        "convert the answer in the target's callable"
+    )
+
+
+def _read_blocks(blocks: Iterable[Any], reading: Reading, *, whole: bool) -> None:
+    """Thoughts show progress inside a stream, but an answer of nothing else is empty."""
+    texts: list[str] = []
+    for block in blocks:
+        if isinstance(block, str):
+            texts.append(block)
+            continue
+        kind = block.get("type")
+        if kind == "text":
+            texts.append(block.get("text") or "")
+        elif kind == "refusal":
+            reading.refusal = str(block.get("refusal") or "the provider refused")
+        elif kind is not None and not (whole and kind in _REASONING):
+            reading.has_content = True
+    reading.text = "".join(texts)
+    reading.has_content = reading.has_content or bool(reading.text)
+
+
+def _blocked(facts: Mapping[str, Any]) -> str | None:
+    """Google's verdict on a prompt, and OpenAI's reason for a Responses answer that was cut."""
+    feedback = facts.get("prompt_feedback")
+    if isinstance(feedback, Mapping) and feedback.get("block_reason"):
+        reason = feedback["block_reason"]
+        return f"the prompt was blocked: {getattr(reason, 'name', reason)}"
+    details = facts.get("incomplete_details")
+    if isinstance(details, Mapping) and details.get("reason") == "content_filter":
+        return "the provider ended the answer with 'content_filter'"
+    return None

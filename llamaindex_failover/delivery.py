@@ -1,0 +1,87 @@
+"""The chunks of a stream on their last step to the caller: one answer, told whole, even when two targets gave it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Iterator
+from typing import Any
+
+from failover_core import RouteTrace
+
+from .adapter import producer_of
+from .reader import ending_of, with_content
+
+_END: Any = object()
+
+
+class Delivery:
+    """Keeps the accumulated text right across a join, and puts the trace on the last chunk."""
+
+    __slots__ = ("_held", "_joined", "_last", "_producer", "_shown")
+
+    def __init__(self) -> None:
+        self._shown: list[str] = []
+        self._producer: str | None = None
+        self._joined = False
+        self._held: Any = None
+        self._last: Any = None
+
+    def passing(self, chunk: Any) -> Iterator[Any]:
+        """What may go out now: a chunk that marks the end waits, since it may be the last, which carries the trace."""
+        if self._held is not None:
+            yield self._held
+            self._held = None
+        chunk = self._whole(chunk)
+        self._last = chunk
+        if ending_of(chunk.raw).finish is not None:
+            self._held = chunk
+        else:
+            yield chunk
+
+    def ending(self, trace: RouteTrace | None) -> Iterator[Any]:
+        """The stream has come to its end. Without an end mark the last chunk is out already, and is completed in place."""
+        if self._last is None or trace is None:
+            return
+        if self._held is not None:
+            yield with_trace(self._held, trace)
+        else:
+            self._last.additional_kwargs["failover"] = trace.as_dict()
+
+    def _whole(self, chunk: Any) -> Any:
+        producer = producer_of(chunk)
+        if self._producer is not None and producer != self._producer and self._shown:
+            self._joined = True
+        self._producer = producer
+        if chunk.delta:
+            self._shown.append(chunk.delta)
+        return with_content(chunk, "".join(self._shown)) if self._joined else chunk
+
+
+def with_trace(response: Any, trace: RouteTrace) -> Any:
+    """A copy of a response that tells which way it came."""
+    told = {**response.additional_kwargs, "failover": trace.as_dict()}
+    return response.model_copy(update={"additional_kwargs": told})
+
+
+def begun(chunks: Generator[Any, None, None]) -> Generator[Any, None, None]:
+    """The same stream, its first chunk already there: what fails before it is raised now, inside the caller's span."""
+    first = next(chunks, _END)
+
+    def gen() -> Generator[Any, None, None]:
+        if first is not _END:
+            yield first
+            yield from chunks
+
+    return gen()
+
+
+async def abegun(chunks: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """`begun` for asyncio. Whoever gives the stream up closes `chunks` too: `async for` does not."""
+    first = await anext(chunks, _END)
+
+    async def gen() -> AsyncGenerator[Any, None]:
+        if first is not _END:
+            yield first
+            async for chunk in chunks:
+                yield chunk
+
+    return gen()

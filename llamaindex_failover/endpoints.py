@@ -1,0 +1,202 @@
+"""The endpoints of a `FailoverLLM`: chat, complete and tool calls, in four styles each, turned into requests for the core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from failover_core import Failover, RequestInfo
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+)
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
+from llama_index.core.tools import BaseTool
+
+from .adapter import producer_of
+from .calls import VisibleCall
+from .requests import Endpoint, Request
+from .targets import adapter_of
+from .tools import selections
+
+_NO_PROMPT: Any = object()
+
+
+class Endpoints(FunctionCallingLLM):
+    """What `FailoverLLM` can be asked. Each method only names the endpoint; who answers is the core's business."""
+
+    @property
+    def failover(self) -> Failover:
+        raise NotImplementedError
+
+    def _request(self, endpoint: Endpoint, *args: Any, **kwargs: Any) -> Request:
+        raise NotImplementedError
+
+    def _info(self, request: Request) -> RequestInfo:
+        raise NotImplementedError
+
+    def _visible(self, request: Request) -> VisibleCall:
+        return VisibleCall(self, self.failover, request, self._info(request))
+
+    # -- chat -------------------------------------------------------------------------------------------------
+
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request = self._request("chat", list(messages), **kwargs)
+        response: ChatResponse = self._visible(request).chat(messages, **kwargs)
+        return response
+
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        request = self._request("chat", list(messages), **kwargs)
+        response: ChatResponse = await self._visible(request).achat(messages, **kwargs)
+        return response
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        request = self._request("chat", list(messages), **kwargs)
+        chunks: ChatResponseGen = self._visible(request).stream_chat(messages, **kwargs)
+        return chunks
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        call = self._visible(self._request("chat", list(messages), **kwargs))
+        return call.closing(await call.astream_chat(messages, **kwargs))
+
+    # -- complete ---------------------------------------------------------------------------------------------
+
+    def complete(self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        request = self._completion(prompt, formatted, kwargs)
+        response: CompletionResponse = self._visible(request).complete(prompt, **kwargs)
+        return response
+
+    async def acomplete(self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        request = self._completion(prompt, formatted, kwargs)
+        response: CompletionResponse = await self._visible(request).acomplete(prompt, **kwargs)
+        return response
+
+    def stream_complete(
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        request = self._completion(prompt, formatted, kwargs)
+        chunks: CompletionResponseGen = self._visible(request).stream_complete(prompt, **kwargs)
+        return chunks
+
+    async def astream_complete(
+        self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        call = self._visible(self._completion(prompt, formatted, kwargs))
+        return call.closing(await call.astream_complete(prompt, **kwargs))
+
+    def _completion(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> Request:
+        if prompt is _NO_PROMPT:  # a TypeError elsewhere; LlamaIndex's own LLMs raise this
+            raise ValueError("No prompt provided in positional or keyword arguments")
+        told = {"formatted": formatted} if formatted else {}
+        return self._request("complete", prompt, **told, **kwargs)
+
+    # -- tools ------------------------------------------------------------------------------------------------
+
+    def chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        request = self._with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
+        )
+        response: ChatResponse = self._visible(request).chat(request.messages, **_shown(tools, kwargs))
+        return response
+
+    async def achat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponse:
+        request = self._with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
+        )
+        response: ChatResponse = await self._visible(request).achat(request.messages, **_shown(tools, kwargs))
+        return response
+
+    def stream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseGen:
+        request = self._with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
+        )
+        chunks: ChatResponseGen = self._visible(request).stream_chat(request.messages, **_shown(tools, kwargs))
+        return chunks
+
+    async def astream_chat_with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> ChatResponseAsyncGen:
+        request = self._with_tools(
+            tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
+        )
+        call = self._visible(request)
+        return call.closing(await call.astream_chat(request.messages, **_shown(tools, kwargs)))
+
+    def _with_tools(
+        self,
+        tools: Sequence[BaseTool],
+        user_msg: str | ChatMessage | None,
+        chat_history: list[ChatMessage] | None,
+        verbose: bool,
+        allow_parallel_tool_calls: bool,
+        tool_required: bool,
+        kwargs: dict[str, Any],
+    ) -> Request:
+        """The raw request: every target prepares it in its own way. What says nothing is left out, for the sake of classes
+        with a narrower signature.
+        """
+        told = {
+            "user_msg": user_msg,
+            "chat_history": None if chat_history is None else list(chat_history),
+            "verbose": verbose,
+            "allow_parallel_tool_calls": allow_parallel_tool_calls,
+            "tool_required": tool_required,
+        }
+        said = {name: value for name, value in told.items() if value or name == "chat_history"}
+        return self._request("chat_with_tools", list(tools), **said, **kwargs)
+
+    def _prepare_chat_with_tools(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        raise NotImplementedError("each target prepares its own tools: call chat_with_tools or one of its twins")
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        """The tool calls in a response, read by the target that made it."""
+        producer = producer_of(response)
+        llm = next((adapter_of(t).llm for t in self.failover.targets if t.name == producer), None)
+        return selections(response, llm, error_on_no_tool_call=error_on_no_tool_call, **kwargs)
+
+
+def _shown(tools: Sequence[BaseTool], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What the call's events tell of its arguments; tools in the form that displays know."""
+    return {"tools": [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools], **kwargs}

@@ -1,0 +1,72 @@
+"""Failures that LlamaIndex hides or disguises, as errors that the core can classify.
+
+Most errors of the official classes speak for themselves. GoogleGenAI raises a plain RuntimeError when an answer was filtered, and
+OpenAIResponses raises nothing at all when a response, or an event of its stream, reports a failure inside a 200.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from failover_core import FailoverError, FailureKind, OutputRejected, classify
+
+_CUT_SHORT = re.compile(r"Response was terminated early: (\w+)")  # GoogleGenAI, for every reason but STOP
+_NOT_FILTERS = ("MAX_TOKENS", "OTHER", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
+
+
+class ProviderReportedError(Exception):
+    """A provider reported a failure inside a successful response.
+
+    Attributes:
+        code: the provider's own code, such as "server_error" or "rate_limit_exceeded".
+        provider: who reported it.
+        body: the error as OpenAI's SDK would have it in `APIError.body`.
+    """
+
+    def __init__(self, code: str | None, message: str, provider: str = "openai") -> None:
+        super().__init__(f"{code or 'error'}: {message}")
+        self.code = code
+        self.provider = provider
+        self.body = {"code": code, "type": code, "message": message}
+
+
+class TargetNotBuilt(FailoverError):
+    """A target's factory failed; `__cause__` says how. That is no reason not to ask another target."""
+
+
+def not_built(name: str, error: Exception) -> Exception:
+    """What the failure of a factory means: the error itself where it speaks of the provider, as when a constructor asks it."""
+    failure = classify(error)
+    if failure.kind is not FailureKind.LOCAL_ERROR:
+        return error
+    told = f"the factory of {name} failed: {failure.message}"
+    return TargetNotBuilt(told, failure=replace(failure, kind=FailureKind.UNKNOWN, message=told))
+
+
+def raise_reported(raw: Any) -> None:
+    """Raise what a response of OpenAI's Responses API, or an event of its stream, reports.
+
+    Raises:
+        ProviderReportedError: for `response.failed`, an `error` event, and a response whose status is "failed".
+    """
+    kind = getattr(raw, "type", None)
+    if kind == "error":
+        raise ProviderReportedError(getattr(raw, "code", None), getattr(raw, "message", None) or "no message")
+    response = getattr(raw, "response", None) if kind == "response.failed" else raw
+    status = getattr(response, "status", None)
+    if status in ("failed", "cancelled") and getattr(response, "object", None) == "response":
+        error = getattr(response, "error", None)
+        message = getattr(error, "message", None) or f"the response has {status}"
+        raise ProviderReportedError(getattr(error, "code", None) or "server_error", message)
+
+
+def true_error(error: Exception) -> Exception:
+    """The error that an attempt's exception stands for; nearly all stand for themselves."""
+    cut_short = _CUT_SHORT.search(str(error)) if isinstance(error, RuntimeError) else None
+    if cut_short is None:
+        return error
+    reason = cut_short[1]
+    kind = FailureKind.INVALID_OUTPUT if reason in _NOT_FILTERS else FailureKind.CONTENT_FILTERED
+    return OutputRejected(f"the answer was ended: {reason}", kind=kind)

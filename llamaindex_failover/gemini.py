@@ -1,0 +1,99 @@
+"""What GoogleGenAI (the LlamaIndex class) throws away of Gemini's answers, kept.
+
+The class drops every chunk without content. So it drops the last chunk of many healthy streams, which carries only the
+finish reason, and the only chunk of a blocked prompt, which carries only the reason; and it raises where an answer has reached
+its token limit. Here its SDK client is mended from outside: an end is always visible, a blocked prompt is an error that
+says so, and an answer at its limit is an answer, as with every other provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import wraps
+from typing import Any
+
+from failover_core import FailureKind, OutputRejected
+from llama_index.core.llms import LLM
+
+_MENDED = "_failover_mended"
+
+
+def mend(llm: LLM) -> None:
+    """Make the client of a GoogleGenAI tell how its answers end. Done once; the client is changed in place."""
+    client = getattr(llm, "_client", None)
+    if client is None:
+        return
+    models, aio_models = client.models, client.aio.models
+    if getattr(models, _MENDED, False):
+        return
+    models.generate_content = _mended_call(models.generate_content)
+    models.generate_content_stream = _mended_stream(models.generate_content_stream)
+    aio_models.generate_content = _mended_acall(aio_models.generate_content)
+    aio_models.generate_content_stream = _mended_astream(aio_models.generate_content_stream)
+    setattr(models, _MENDED, True)
+
+
+def completed(response: Any) -> Any:
+    """A response, or a chunk of one, whose end LlamaIndex will not overlook.
+
+    Raises:
+        OutputRejected: of kind content_filtered, when the prompt was blocked.
+    """
+    feedback = getattr(response, "prompt_feedback", None)
+    blocked = getattr(feedback, "block_reason", None)
+    candidates = response.candidates
+    if not candidates:
+        if blocked is not None:
+            reason = getattr(blocked, "name", None) or str(blocked)
+            raise OutputRejected(f"the prompt was blocked: {reason}", kind=FailureKind.CONTENT_FILTERED)
+        return response
+    candidate = candidates[0]
+    if candidate.finish_reason is None:
+        return response
+    from google.genai import types
+
+    has_parts = candidate.content is not None and bool(candidate.content.parts)
+    if candidate.finish_reason == types.FinishReason.MAX_TOKENS:
+        candidate.finish_message = candidate.finish_reason.name
+        candidate.finish_reason = types.FinishReason.STOP
+    if not has_parts:
+        role = getattr(candidate.content, "role", None) or "model"
+        candidate.content = types.Content(role=role, parts=[types.Part(text="")])
+    return response
+
+
+def _mended_call(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def generate_content(*args: Any, **kwargs: Any) -> Any:
+        return completed(method(*args, **kwargs))
+
+    return generate_content
+
+
+def _mended_acall(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    async def generate_content(*args: Any, **kwargs: Any) -> Any:
+        return completed(await method(*args, **kwargs))
+
+    return generate_content
+
+
+def _mended_stream(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def generate_content_stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for chunk in method(*args, **kwargs):
+            yield completed(chunk)
+
+    return generate_content_stream
+
+
+def _mended_astream(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    async def generate_content_stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        async def chunks() -> AsyncIterator[Any]:
+            async for chunk in await method(*args, **kwargs):
+                yield completed(chunk)
+
+        return chunks()
+
+    return generate_content_stream

@@ -1,0 +1,111 @@
+"""One visible call: what attempts report to LlamaIndex is kept back, so that events, tokens and spans are told once.
+
+Each wrapped LLM reports its own call, to the callback managers and to the instrumentation dispatcher, and with several attempts
+that would be several calls, some of them without an end. LlamaIndex offers no way to hold reports back, so a gate is put before
+the two places that all of them pass (`Dispatcher` and `CallbackManager`). It is open everywhere but inside an attempt, where
+reports go on a tape: thrown away as a rule, and played back where an attempt's own reports are the true ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from failover_core.context import current_attempt
+from llama_index.core.callbacks import CallbackManager
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import Dispatcher
+from llama_index_instrumentation.span import active_span_id
+
+Report = tuple[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]]
+
+_tape: ContextVar[list[Report] | None] = ContextVar("failover_llamaindex_tape", default=None)
+_lock = Lock()
+_installed = False
+_dispatcher = get_dispatcher(__name__)
+_NO_ARGUMENTS = inspect.signature(lambda: None).bind()
+
+
+def install() -> None:
+    """Put the gate up; once, and without effect outside of attempts."""
+    global _installed
+    with _lock:
+        if not _installed:
+            for name in ("event", "span_enter", "span_exit", "span_drop"):
+                setattr(Dispatcher, name, _gated(getattr(Dispatcher, name)))
+            for name in ("on_event_start", "on_event_end", "start_trace", "end_trace"):
+                setattr(CallbackManager, name, _gated(getattr(CallbackManager, name)))
+            _installed = True
+
+
+def _gated(report: Callable[..., Any]) -> Callable[..., Any]:
+    gives_an_id = report.__name__ == "on_event_start"
+
+    @wraps(report)
+    def gate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        tape = _tape.get()
+        if tape is None:
+            return report(self, *args, **kwargs)
+        if gives_an_id:  # the attempt ends the event under the id that it got at the start
+            kwargs["event_id"] = kwargs.get("event_id") or str(uuid4())
+        tape.append((report, self, args, kwargs))
+        return kwargs.get("event_id")
+
+    return gate
+
+
+@contextmanager
+def kept_back(tape: list[Report]) -> Iterator[None]:
+    """Inside, everything reported to LlamaIndex goes on `tape`."""
+    token = _tape.set(tape)
+    try:
+        yield
+    finally:
+        _tape.reset(token)
+
+
+def play(tape: list[Report], callback_manager: CallbackManager) -> None:
+    """Report what is on a tape; callbacks go to `callback_manager` instead of the attempt's own."""
+    for report, reporter, args, kwargs in tape:
+        report(callback_manager if isinstance(reporter, CallbackManager) else reporter, *args, **kwargs)
+
+
+class AttemptSpan:
+    """A span around one attempt, for those who want to see the attempts: named after the target, dropped by a failure.
+
+    Args:
+        target: the target's name.
+        method: what is called.
+        instance: the LLM, from which displays read the model.
+    """
+
+    __slots__ = ("_id", "_instance", "_open")
+
+    def __init__(self, target: str, method: str, instance: Any) -> None:
+        attempt = current_attempt()
+        self._id = f"{target}.{method}-{uuid4()}"
+        self._instance = instance
+        self._open = True
+        _dispatcher.span_enter(
+            id_=self._id,
+            bound_args=_NO_ARGUMENTS,
+            instance=instance,
+            parent_id=active_span_id.get(),
+            tags={"failover_target": target, "failover_attempt": attempt.number if attempt else None},
+        )
+
+    def end(self, result: Any = None) -> None:
+        if self._open:
+            self._open = False
+            _dispatcher.span_exit(id_=self._id, bound_args=_NO_ARGUMENTS, instance=self._instance, result=result)
+
+    def fail(self, error: BaseException) -> None:
+        if self._open:
+            self._open = False
+            _dispatcher.span_drop(id_=self._id, bound_args=_NO_ARGUMENTS, instance=self._instance, err=error)

@@ -1,0 +1,163 @@
+"""`FailoverLLM`: several LLMs as one, wherever LlamaIndex takes an `LLM`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from failover_core import ConfigError, Failover, RequestInfo, Settings
+from failover_core.policy.ranking import Policy
+from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.llms import LLM
+from llama_index.core.types import PydanticProgramMode
+
+from .instrumentation import install
+from .metadata import common_metadata
+from .requests import Endpoint, Request, info_of
+from .serialization import as_data, from_data
+from .structured import StructuredEndpoints
+from .targets import adapter_of, as_targets
+
+_ADOPTED = ("system_prompt", "query_wrapper_prompt", "output_parser", "messages_to_prompt", "completion_to_prompt")
+
+
+class FailoverLLM(StructuredEndpoints):
+    """An LLM that answers as long as one of its targets does.
+
+    Args:
+        targets: in order of preference: LlamaIndex LLMs, functions without arguments that make one, native strings such as
+            "anthropic:claude-sonnet-4-5", and core `Target`s (native ones, or functions that take the list of messages
+            and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
+        settings: the rules; see `failover_core.Settings`.
+        policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`.
+        failover: in place of `targets`, the `failover` of another `FailoverLLM`, to share what is known of its targets.
+        show_attempts: report each attempt as a span of its own to LlamaIndex's instrumentation. By default one call is
+            seen, whatever it took.
+        kwargs: fields of any LlamaIndex LLM (`system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...).
+            Prompt settings that are left out are taken from the first target that has them.
+
+    Raises:
+        ConfigError: no targets, two of one name, a failover among them, an LLM that cannot work.
+
+    Every response carries the way it came in `additional_kwargs["failover"]`; a streamed one, on its last chunk.
+    """
+
+    targets: tuple[Any, ...] = Field(default=(), exclude=True, repr=False, description="As they were given.")
+    settings: Any = Field(default=None, exclude=True, repr=False, description="A failover_core.Settings, or None.")
+    policy: Any = Field(default="priority", exclude=True, repr=False, description="How targets are ranked.")
+    show_attempts: bool = Field(default=False, description="Report each attempt as a span.")
+
+    _failover: Failover = PrivateAttr()
+    _metadata: LLMMetadata = PrivateAttr()
+    _sized: bool = PrivateAttr()
+    _thinking: bool = PrivateAttr()
+    _prompted: bool = PrivateAttr()
+
+    def __init__(
+        self,
+        targets: Sequence[Any] = (),
+        settings: Settings | None = None,
+        policy: str | Policy = "priority",
+        failover: Failover | None = None,
+        show_attempts: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if failover is None:
+            failover = Failover(as_targets(targets), settings, policy)
+        elif targets or settings is not None:
+            raise ConfigError("failover= brings its own targets and settings: pass either it or targets=")
+        adapters = [adapter_of(target) for target in failover.targets]
+        llms = [adapter.llm for adapter in adapters if adapter.llm is not None]
+        fields: dict[str, Any] = {
+            "targets": tuple(targets) or failover.targets,
+            "settings": settings,
+            "policy": policy,
+            "show_attempts": show_attempts,
+        }
+        super().__init__(**fields, **{**_prompting_of(llms), **kwargs})
+        self._failover = failover
+        self._metadata = common_metadata(failover.targets)
+        self._sized = any(target.context_window_tokens is not None for target in failover.targets)
+        self._thinking = any(adapter.facts is not None and adapter.facts.thinks for adapter in adapters)
+        self._prompted = bool(kwargs.get("system_prompt"))
+        install()
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "failover_llm"
+
+    @property
+    def failover(self) -> Failover:
+        """The `Failover` underneath, with its `health()`, `targets` and `subscribe(listener)`."""
+        return self._failover
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What all targets can do. It never changes, since engines and agents read it once."""
+        return self._metadata
+
+    def to_payload(self) -> dict[str, Any]:
+        """What events tell of this LLM; never a key."""
+        names = [target.name for target in self._failover.targets]
+        return {"class_name": self.class_name(), **self._metadata.model_dump(), "targets": names}
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return [("targets", [target.name for target in self._failover.targets])]
+
+    @property
+    def _own_system_prompt(self) -> bool:
+        return self._prompted and bool(self.system_prompt)
+
+    def _request(self, endpoint: Endpoint, *args: Any, **kwargs: Any) -> Request:
+        return Request(endpoint, args, kwargs, spans=self.show_attempts)
+
+    def _info(self, request: Request) -> RequestInfo:
+        return info_of(request, sized=self._sized, thinking=self._thinking)
+
+    # -- copies and data --------------------------------------------------------------------------------------
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """This LLM as data, every secret left out; `from_dict` makes an LLM of it again."""
+        return {**super().to_dict(**kwargs), **as_data(self)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> FailoverLLM:
+        """An LLM out of what `to_dict` gave. Keys come from the environment, as for any LLM that is built without.
+
+        Args:
+            data: as `to_dict` gave it.
+            kwargs: arguments of `FailoverLLM` that go before it, such as `targets=[...]` for targets that cannot be
+                rebuilt from data (functions).
+
+        Raises:
+            ConfigError: for a target that cannot be rebuilt and is not given.
+        """
+        return cls(**{**from_data(data, with_targets="targets" not in kwargs), **kwargs})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its arguments, and as far as its targets can be; health starts afresh where it is loaded."""
+        return _rebuilt, (type(self), self._arguments())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> FailoverLLM:
+        """Its targets are copied too, as far as they can be; health starts afresh."""
+        return type(self)(**deepcopy(self._arguments(), memo), callback_manager=self.callback_manager)
+
+    def _arguments(self) -> dict[str, Any]:
+        fields = [name for name in type(self).model_fields if name not in ("callback_manager", "rate_limiter")]
+        return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
+
+
+def _rebuilt(cls: type[FailoverLLM], arguments: dict[str, Any]) -> FailoverLLM:
+    return cls(**arguments)
+
+
+def _prompting_of(llms: Sequence[LLM]) -> dict[str, Any]:
+    """Prompt settings count only on the LLM that is called, so the ones made on a target are taken over."""
+    adopted: dict[str, Any] = {}
+    for name in _ADOPTED:
+        adopted[name] = next((value for llm in llms if (value := getattr(llm, name)) is not None), None)
+    modes = (llm.pydantic_program_mode for llm in llms)
+    mode = next((mode for mode in modes if mode is not PydanticProgramMode.DEFAULT), PydanticProgramMode.DEFAULT)
+    return {**adopted, "pydantic_program_mode": mode}

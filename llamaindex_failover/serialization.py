@@ -1,0 +1,111 @@
+"""A `FailoverLLM` as plain data and back, without its secrets.
+
+LlamaIndex's own `to_dict` of an LLM shows its API key, and its `from_dict` knows no LLM inside another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from failover_core import ConfigError, Settings, Target
+from failover_core.redact import redact
+from llama_index.core.llms import LLM
+
+from .families import GEMINI, family_of
+from .functions import FunctionLLM
+from .native import NativeLLM
+from .targets import adapter_of, wrap
+
+if TYPE_CHECKING:
+    from .llm import FailoverLLM
+
+TARGETS, SETTINGS = "failover_targets", "failover_settings"
+_SECRET = re.compile(r"key|token(?!s)|secret|passw|auth|credential|header|cookie|signature|session", re.I)
+_FACTS = ("region", "context_window_tokens", "weight", "tier")
+_NATIVE_OPTIONS = ("base_url", "timeout_s")
+
+
+def as_data(llm: FailoverLLM) -> dict[str, Any]:
+    """Targets and settings as data: no secret, and nothing that JSON has no word for."""
+    data: dict[str, Any] = {TARGETS: [_target_as_data(target) for target in llm.failover.targets]}
+    if llm.settings is not None:
+        data[SETTINGS] = {name: value for name, value in asdict(llm.settings).items() if name != "validators"}
+    if isinstance(llm.policy, str):
+        data["policy"] = llm.policy
+    return data
+
+
+def from_data(data: Mapping[str, Any], *, with_targets: bool = True) -> dict[str, Any]:
+    """Arguments of a `FailoverLLM` out of its data.
+
+    Raises:
+        ConfigError: for a target that was a function, or an LLM that was not built when its data were made.
+    """
+    arguments = {name: value for name, value in data.items() if name not in (TARGETS, SETTINGS, "class_name")}
+    if data.get(SETTINGS) is not None:
+        arguments["settings"] = Settings(**data[SETTINGS])
+    if with_targets:
+        arguments["targets"] = [_target_from_data(target) for target in data.get(TARGETS, ())]
+    return arguments
+
+
+def _target_as_data(target: Target) -> dict[str, Any]:
+    llm = adapter_of(target).llm
+    facts = {name: getattr(target, name) for name in _FACTS}
+    data = {"name": target.name, **facts, "tags": sorted(target.tags), "lacks": sorted(target.lacks)}
+    if isinstance(llm, NativeLLM):
+        options = llm.target.source.options
+        told = {name: getattr(options, name) for name in _NATIVE_OPTIONS}
+        return {**data, "native": f"{target.provider}:{target.model}", "config": without_secrets(told)}
+    if llm is None or isinstance(llm, FunctionLLM):
+        return data
+    return {**data, "llm": f"{type(llm).__module__}:{type(llm).__qualname__}", "config": _config_of(llm)}
+
+
+def _config_of(llm: LLM) -> dict[str, Any]:
+    config: dict[str, Any] = without_secrets(llm.to_dict())
+    if family_of(llm) is GEMINI:  # without these its constructor asks the provider
+        config.update(max_tokens=llm.metadata.num_output, context_window=llm.metadata.context_window)
+    return config
+
+
+def _target_from_data(data: Mapping[str, Any]) -> Target:
+    config = dict(data.get("config") or {})
+    options = {name: data[name] for name in (*_FACTS, "tags", "lacks") if data.get(name)}
+    if "native" in data:
+        return Target.native(data["native"], name=data["name"], **options, **config)
+    if "llm" not in data:
+        raise ConfigError(f"The target {data['name']!r} cannot be made of data: pass from_dict(..., targets=[...])")
+    cls = _class_named(data["llm"])
+    try:
+        return wrap(cls.from_dict(config), data["name"], **options)
+    except Exception:  # some want a key, or their provider, at once: that is the target's failure, at its first call
+        return wrap(lambda: cls.from_dict(config), data["name"], **options)
+
+
+def _class_named(path: str) -> type[LLM]:
+    module, _, name = path.partition(":")
+    found: Any = import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    if not (isinstance(found, type) and issubclass(found, LLM)):
+        raise ConfigError(f"{path!r} is not an LLM of LlamaIndex")
+    return found
+
+
+def without_secrets(value: Any) -> Any:
+    """Data without whatever is named like a secret or looks like one, and without what JSON has no word for."""
+    if isinstance(value, Mapping):
+        kept = {name: item for name, item in value.items() if not _SECRET.search(str(name)) and _is_data(item)}
+        return {name: without_secrets(item) for name, item in kept.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value if _is_data(item)]
+    return redact(value) if type(value) is str else value
+
+
+def _is_data(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool | list | tuple | Mapping)
