@@ -25,6 +25,7 @@ def assembled(values: Mapping[str, Any]) -> Failover:
         ConfigError: for targets, settings or a `failover=` that cannot work.
     """
     given, shared = values.get("targets"), values.get("failover")
+    _refuse_cycles(shared, given)
     if shared is not None:
         failover = _shared(shared, given, values.get("settings"))
     else:
@@ -35,7 +36,6 @@ def assembled(values: Mapping[str, Any]) -> Failover:
             targets = tuple(trimming(target, trim) for target in targets)
         failover = Failover(targets, _settings(values.get("settings")), values.get("policy", "priority"))
         _made_of[failover] = list(given or ())
-    _refuse_cycles(failover, given or ())
     return failover
 
 
@@ -74,8 +74,11 @@ def _settings(settings: Any) -> Settings | None:
     return settings
 
 
-def _refuse_cycles(failover: Failover, given: Iterable[Any]) -> None:
-    if any(inner is failover for item in (*failover.targets, *given) for inner in _failovers_in(item)):
+def _refuse_cycles(shared: Any, given: Any) -> None:
+    """Only a failover that exists already can be inside of its own targets."""
+    if shared is None or not isinstance(given, Sequence):
+        return
+    if any(inner is shared for item in given for inner in _failovers_in(item)):
         raise ConfigError("A target of this ChatFailover is this failover itself: give it targets of its own")
 
 

@@ -15,7 +15,9 @@ from failover_core.context import current_attempt
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.config import merge_configs
 
 from .callee import Callee
 from .dialects import Dialect, Wire, dialect_of, wire_for
@@ -37,7 +39,7 @@ _PUBLIC_METHODS: dict[Style, tuple[str, ...]] = {
     "stream": ("stream",),
     "astream": ("astream",),
 }
-_OWN_AFFAIRS = ("rate_limiter", "callbacks", "tags", "metadata", "cache")
+_OWN_AFFAIRS = ("rate_limiter", "callbacks", "tags", "cache")
 
 
 @dataclass(slots=True)
@@ -71,17 +73,20 @@ class WrappedModel(Callee):
     """A LangChain model as the callables of a target.
 
     Args:
-        runnable: a chat model, or a binding around one (`model.bind_tools(...)`, `model.with_config(...)`).
+        runnable: a chat model, or a binding around one: `model.bind_tools(...)`, `model.with_config(...)`,
+            `model.with_listeners(...)`. Of `model.with_retry()` only the model counts.
     """
 
-    def __init__(self, runnable: BaseChatModel | RunnableBinding[Any, Any]) -> None:
+    def __init__(self, runnable: BaseChatModel | RunnableBindingBase[Any, Any]) -> None:
         self.given = runnable
         self._bound: dict[str, Any] = {}
-        self._config: dict[str, Any] = {}
+        self._configs: list[RunnableConfig] = []  # of the bindings, the outermost first
+        self._listeners: list[Any] = []
         inner: Any = runnable
-        while isinstance(inner, RunnableBinding):
+        while isinstance(inner, RunnableBindingBase):
             self._bound = {**inner.kwargs, **self._bound}
-            self._config = {**inner.config, **self._config}
+            self._configs.append(inner.config)
+            self._listeners += inner.config_factories
             inner = inner.bound
         self.model: BaseChatModel = without_retries(inner)
         self.dialect = dialect_of(inner)
@@ -100,21 +105,19 @@ class WrappedModel(Callee):
         if call.direct:
             result: ChatResult = call.runnable._generate(call.messages, **call.options)
             return result
-        return as_result(without_run_id(quietly(call.runnable.invoke, call.messages, self._config, **call.options)))
+        return as_result(quietly(self._publicly, call, "invoke"))
 
     async def _acall(self, request: ModelRequest) -> ChatResult:
         call = self._prepare(request, "acall")
         if call.direct:
             result: ChatResult = await call.runnable._agenerate(call.messages, **call.options)
             return result
-        answer = await aquietly(call.runnable.ainvoke, call.messages, self._config, **call.options)
-        return as_result(without_run_id(answer))
+        return as_result(await aquietly(self._publicly, call, "ainvoke"))
 
     def _stream(self, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
         call = self._prepare(request, "stream")
         if not call.direct:
-            chunks = quiet_iterator(call.runnable.stream, call.messages, self._config, **call.options)
-            return (as_chunk(without_run_id(chunk)) for chunk in chunks)
+            return _as_chunks(quiet_iterator(self._publicly, call, "stream"))
         if call.runnable._should_stream(async_api=False, **{**call.options, "stream": True}):
             source: Iterator[ChatGenerationChunk] = call.runnable._stream(call.messages, **call.options)
             return source
@@ -123,11 +126,17 @@ class WrappedModel(Callee):
     def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         call = self._prepare(request, "astream")
         if not call.direct:
-            return _as_chunks(quiet_aiterator(call.runnable.astream, call.messages, self._config, **call.options))
+            return _as_achunks(quiet_aiterator(self._publicly, call, "astream"))
         if call.runnable._should_stream(async_api=True, **{**call.options, "stream": True}):
             source: AsyncIterator[ChatGenerationChunk] = call.runnable._astream(call.messages, **call.options)
             return source
         return _as_only_chunk(call.runnable._agenerate(call.messages, **call.options))
+
+    def _publicly(self, call: _Prepared, method: str) -> Any:
+        """Runs where the surrounding config has no callbacks; those of the model's own binding are its own affair."""
+        config = merge_configs(*reversed(self._configs))
+        config = merge_configs(config, *(factory(config) for factory in self._listeners))
+        return getattr(call.runnable, method)(call.messages, config, **call.options)
 
     # -- preparing ----------------------------------------------------------------------------------------------------
 
@@ -197,15 +206,25 @@ class WrappedModel(Callee):
         """Would the public method add anything to the inner one that the outer model has not already done?"""
         model, cls = self.model, type(self.model)
         return (
-            not any(value for key, value in self._config.items() if key != "configurable")
+            not any(self._configs)
+            and not self._listeners
             and all(getattr(cls, name) is getattr(BaseChatModel, name) for name in _PUBLIC_METHODS[style])
             and not any(getattr(model, name, None) for name in _OWN_AFFAIRS)
+            and not set(model.metadata or ()) - {"lc_versions"}  # which every model has
             and model.output_version != "v1"
             and (style in ("stream", "astream") or not model._should_stream(async_api=style == "acall"))
         )
 
 
-async def _as_chunks(messages: AsyncIterator[Any]) -> AsyncIterator[ChatGenerationChunk]:
+def _as_chunks(messages: Iterator[Any]) -> Iterator[ChatGenerationChunk]:
+    try:
+        for message in messages:
+            yield as_chunk(without_run_id(message))
+    finally:
+        messages.close()  # type: ignore[attr-defined]
+
+
+async def _as_achunks(messages: AsyncIterator[Any]) -> AsyncIterator[ChatGenerationChunk]:
     try:
         async for message in messages:
             yield as_chunk(without_run_id(message))

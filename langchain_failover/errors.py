@@ -6,6 +6,7 @@ know `AllTargetsFailed`. What is raised here is both, with the attempts inside a
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import Any
 
 from failover_core import DeadlineExceeded, FailoverError, FailureKind, NoTargetAvailable
@@ -59,7 +60,7 @@ def as_langchain_error(error: FailoverError) -> FailoverError:
     twin.__dict__["is_retryable"] = _may_pass(error)
     for name in _RESPONSE_FACTS:
         value = getattr(error.__cause__, name, None)
-        if value is not None:
+        if value is not None and not iscoroutinefunction(getattr(value, "json", None)):  # tracers would not await it
             twin.__dict__[name] = value
     return twin
 

@@ -130,11 +130,12 @@ def reader_for(model: BaseChatModel, wire: Wire) -> MessageReader:
 
 
 def as_result(output: Any) -> ChatResult:
-    """What a plain callable returned, as a result: a str, a message or a `ChatResult`."""
+    """What a callable returned, a str, a message or a `ChatResult`, as a result of our own that may be written to."""
     if isinstance(output, ChatResult):
-        return output
-    message = output if isinstance(output, AIMessage) else AIMessage(content=_text_of(output))
-    return ChatResult(generations=[ChatGeneration(message=message)])
+        generations = [g.model_copy(update={"message": g.message.model_copy()}) for g in output.generations]
+        return output.model_copy(update={"generations": generations})
+    message = output.model_copy() if isinstance(output, AIMessage) else AIMessage(content=_text_of(output))
+    return ChatResult(generations=[ChatGeneration(message=without_run_id(message))])
 
 
 def as_chunk(output: Any) -> ChatGenerationChunk:
@@ -153,7 +154,8 @@ def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:
     generation = result.generations[0]
     assert isinstance(generation.message, AIMessage)
     info = {**(result.llm_output or {}), **(generation.generation_info or {})}
-    return ChatGenerationChunk(message=_as_message_chunk(generation.message), generation_info=info or None)
+    message = without_run_id(_as_message_chunk(generation.message))
+    return ChatGenerationChunk(message=message, generation_info=info or None)
 
 
 def without_run_id(message: Any) -> Any:

@@ -11,7 +11,7 @@ from failover_core.client import as_target, checked_targets
 from failover_core.model import CALL_STYLES
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables.base import RunnableBindingBase
 
 from .callee import Callee
 from .calling import WrappedModel
@@ -25,7 +25,7 @@ _FACTS = frozenset({"name", "provider", "model", "region", "context_window_token
 NATIVE_PREFIXES = ("openai", "anthropic", "google", "google_genai", "gemini")
 
 
-def wrap(model: BaseChatModel | RunnableBinding[Any, Any], **facts: Any) -> Target:
+def wrap(model: BaseChatModel | RunnableBindingBase[Any, Any], **facts: Any) -> Target:
     """A target out of a LangChain chat model: `wrap(ChatOpenAI(...), name="eu", region="eu-west-1", tier=1)`.
 
     Args:
@@ -59,7 +59,7 @@ def _target(given: Any, taken: set[str]) -> Target:
         return given if isinstance(given.source, Callee) else _served_by(_callee_for(given), given)
     if isinstance(given, str):
         target = _of_string(given)
-    elif isinstance(given, BaseChatModel | RunnableBinding):
+    elif isinstance(given, BaseChatModel | RunnableBindingBase):
         target = _wrapped(given, {})
     elif callable(given) and not hasattr(given, "invoke"):
         target = as_target(given)
@@ -79,7 +79,7 @@ def _target(given: Any, taken: set[str]) -> Target:
 
 def _wrapped(given: Any, facts: dict[str, Any]) -> Target:
     inner = given
-    while isinstance(inner, RunnableBinding):
+    while isinstance(inner, RunnableBindingBase):
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
         raise ConfigError(f"{type(inner).__name__} is not a chat model: pass a BaseChatModel or a binding around one")
@@ -161,11 +161,11 @@ class PlainCallable(Callee):
 
     def _call(self, request: ModelRequest) -> ChatResult:
         assert self.target.call is not None
-        return as_result(without_run_id(quietly(self.target.call, request.messages)))
+        return as_result(quietly(self.target.call, request.messages))
 
     async def _acall(self, request: ModelRequest) -> ChatResult:
         assert self.target.acall is not None
-        return as_result(without_run_id(await aquietly(self.target.acall, request.messages)))
+        return as_result(await aquietly(self.target.acall, request.messages))
 
     def _stream(self, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
         if self.target.stream is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from failover_core import RouteTrace
 
-from .adapter import producer_of
+from .attempt import producer_of
 from .reader import ending_of, with_content
 
 _END: Any = object()

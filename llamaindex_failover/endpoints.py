@@ -19,7 +19,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 
-from .adapter import producer_of
+from .attempt import producer_of
 from .calls import VisibleCall
 from .requests import Endpoint, Request
 from .targets import adapter_of

@@ -70,3 +70,14 @@ def true_error(error: Exception) -> Exception:
     reason = cut_short[1]
     kind = FailureKind.INVALID_OUTPUT if reason in _NOT_FILTERS else FailureKind.CONTENT_FILTERED
     return OutputRejected(f"the answer was ended: {reason}", kind=kind)
+
+
+def of_a_closed_loop(error: BaseException) -> bool:
+    """Does an error come of a connection whose event loop is gone? SDKs wrap it as a connection error."""
+    seen = 0
+    cause: BaseException | None = error
+    while cause is not None and seen < 10:
+        if isinstance(cause, RuntimeError) and str(cause) == "Event loop is closed":
+            return True
+        cause, seen = cause.__cause__ or cause.__context__, seen + 1
+    return False

@@ -59,14 +59,15 @@ def limit_for(
         return None if given_s is None else Limit(given_s, kills=True)
     habit = book.habit(target.name, ("first_token" if streaming else "answer", info.thinking, info.task))
     seconds = overdue_s(habit, _cold_s(info, streaming)) if given_s is None else given_s
+    limit = Limit(seconds)
     if remaining_s is not None and seconds > remaining_s / 2:
-        return Limit(remaining_s / 2, counts=False)
+        limit = Limit(remaining_s / 2, counts=False)
     if probing:
         usual_s = typical_s(habit)
         head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * usual_s
-        if head_start_s < seconds:
-            return Limit(head_start_s, counts=False)
-    return Limit(seconds)
+        if head_start_s < limit.seconds:
+            limit = Limit(head_start_s, counts=False)
+    return limit
 
 
 def stall_limit_s(target: Target, info: RequestInfo, settings: Settings, book: HealthBook) -> float:

@@ -1,36 +1,33 @@
-"""The provider server when it is well: three wires through their official SDKs, its controls and its log."""
+"""The provider server when it is well: three wires through their official SDKs."""
 
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from statistics import median
 
 import httpx
 import pytest
 from failover_core.testing import Answer, Ask, ProviderServer, ToolCall, faults
-from provider_server_clients import ADD, CITY, MODELS, SDK, raw_request, sdk
+from provider_server_clients import ADD, CITY, MODELS, SDK, Raw, open_raw, open_sdks, renew, run_server
 
 WIRES = list(MODELS)
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 TEXT = "One two three four five six seven eight nine ten."
 
 
+running = pytest.fixture(scope="module")(run_server)
+clients = pytest.fixture(scope="module")(open_sdks)
+raw = pytest.fixture(scope="module")(open_raw)
+
+
 @pytest.fixture
-def server() -> Iterator[ProviderServer]:
-    with ProviderServer() as server:
-        yield server
+def server(running: ProviderServer) -> ProviderServer:
+    return renew(running)
 
 
 @pytest.fixture(params=WIRES)
-def client(request: pytest.FixtureRequest, server: ProviderServer) -> Iterator[SDK]:
-    with sdk(request.param, server) as client:
-        yield client
+def client(request: pytest.FixtureRequest, server: ProviderServer, clients: dict[str, SDK]) -> SDK:
+    return clients[request.param]
 
 
 # --- answers through the SDKs ------------------------------------------------------------------------------------
@@ -170,18 +167,19 @@ def test_a_script_sees_the_request_in_neutral_words(server: ProviderServer, clie
     assert (ask.stream, [tool.name for tool in ask.tools], ask.tool_choice) == (True, ["add"], "auto")
 
 
-def test_thinking_is_shown_apart_from_the_text(server: ProviderServer) -> None:
+def test_thinking_is_shown_apart_from_the_text(server: ProviderServer, clients: dict[str, SDK]) -> None:
     server.behaviour.answer = TEXT
-    with sdk("anthropic", server) as client:
-        seen = client.ask("Count.", stream=True, thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2000)
-        assert seen.text == TEXT
-    with sdk("gemini", server) as client:
-        assert client.ask("Count.", stream=True, thinking_config={"include_thoughts": True}).text == TEXT
+    wanted = {
+        "anthropic": {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000},
+        "gemini": {"thinking_config": {"include_thoughts": True}},
+    }
+    for wire, options in wanted.items():
+        assert clients[wire].ask("Count.", stream=True, **options).text == TEXT
     assert [call.chunks_sent > 4 for call in server.log] == [True, True]
 
 
 def test_models_can_be_listed_and_looked_up() -> None:
-    with ProviderServer(models=["tiny"]) as server, httpx.Client(base_url=server.base_url) as http:
+    with ProviderServer(models=["tiny"]) as server, httpx.Client(base_url=server.base_url, verify=False) as http:
         assert http.get("/v1/models").json()["data"][0]["id"] == "tiny"
         anthropic = http.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json()
         assert anthropic["data"][0] | {"created_at": ""} == {
@@ -196,27 +194,24 @@ def test_models_can_be_listed_and_looked_up() -> None:
         assert server.calls == 0
 
 
-def test_an_unknown_model_or_path_is_not_found(client: SDK, server: ProviderServer) -> None:
+def test_an_unknown_model_or_path_is_not_found(client: SDK, server: ProviderServer, raw: Raw) -> None:
     server.behaviour.models = ("something-else",)
     with pytest.raises(Exception, match=client.model) as failed:
         client.ask("hello")
     assert getattr(failed.value, "status_code", None) or failed.value.code == 404
-    assert "/v1/chat/completions" in httpx.get(server.base_url + "/v2/nothing").json()["error"]["message"]
+    assert "/v1/chat/completions" in raw.http.get(server.base_url + "/v2/nothing").json()["error"]["message"]
 
 
-def test_rate_limit_headers_and_request_ids(server: ProviderServer) -> None:
-    def headers(wire: str) -> httpx.Headers:
-        return httpx.request(**raw_request(wire, server, stream=False)).headers
-
-    first, second = headers("openai"), headers("openai")
+def test_rate_limit_headers_and_request_ids(server: ProviderServer, raw: Raw) -> None:
+    first, second = raw.ask("openai").headers, raw.ask("openai").headers
     assert first["x-request-id"] != second["x-request-id"]
     assert int(first["x-ratelimit-remaining-requests"]) == int(second["x-ratelimit-remaining-requests"]) + 1
     assert first["x-ratelimit-reset-requests"].endswith("s")
-    anthropic = headers("anthropic")
+    anthropic = raw.ask("anthropic").headers
     assert anthropic["request-id"].startswith("req_")
     assert anthropic["anthropic-ratelimit-tokens-reset"].endswith("Z")
     server.always(faults.Status(429))
-    assert headers("openai")["x-ratelimit-remaining-requests"] == "0"
+    assert raw.ask("openai").headers["x-ratelimit-remaining-requests"] == "0"
 
 
 # --- going on after a cut ----------------------------------------------------------------------------------------
@@ -246,12 +241,12 @@ def test_without_continuation_it_answers_as_if_nothing_had_been_said(server: Pro
 # --- pace --------------------------------------------------------------------------------------------------------
 
 
-def test_pieces_come_at_the_pace_that_was_asked_for(server: ProviderServer) -> None:
+def test_pieces_come_at_the_pace_that_was_asked_for(server: ProviderServer, raw: Raw) -> None:
     server.behaviour.answer = TEXT
     server.behaviour.words_per_chunk = 2
     server.behaviour.first_chunk_delay_s = 0.06
     server.behaviour.chunk_delay_s = 0.03
-    with httpx.stream(**raw_request("openai", server, stream=True)) as response:
+    with raw.stream("openai") as response:
         arrivals = [time.monotonic() for line in response.iter_lines() if '"content":"' in line]
     role_marker, *pieces = arrivals
     assert len(pieces) == 5
@@ -259,212 +254,9 @@ def test_pieces_come_at_the_pace_that_was_asked_for(server: ProviderServer) -> N
     assert pieces[-1] - pieces[0] > 4 * 0.03 - 0.01
 
 
-def test_an_answer_in_one_piece_takes_as_long_as_its_pieces_would(server: ProviderServer) -> None:
+def test_an_answer_in_one_piece_takes_as_long_as_its_pieces_would(server: ProviderServer, raw: Raw) -> None:
     server.behaviour.answer = TEXT
     server.behaviour.chunk_delay_s = 0.03  # four pieces: three gaps
     start = time.monotonic()
-    httpx.request(**raw_request("openai", server, stream=False))
+    raw.ask("openai")
     assert time.monotonic() - start > 0.08
-
-
-# --- controls ----------------------------------------------------------------------------------------------------
-
-
-def _statuses(server: ProviderServer, count: int, *, stream: bool = False) -> list[int]:
-    return [httpx.request(**raw_request("openai", server, stream=stream)).status_code for _ in range(count)]
-
-
-def test_a_script_is_used_up_and_then_the_lasting_state_holds(server: ProviderServer) -> None:
-    server.script([faults.Status(500), None])
-    server.always(faults.Status(503))
-    server.script([faults.Status(429)])
-    assert _statuses(server, 5) == [500, 200, 429, 503, 503]
-    server.heal()
-    assert _statuses(server, 1) == [200]
-
-
-def test_faults_can_be_for_one_model_or_for_streams_only(server: ProviderServer) -> None:
-    server.always(faults.Status(503), model="another-model")
-    server.always(faults.Status(500), stream=True)
-    assert _statuses(server, 1) == [200]
-    assert _statuses(server, 1, stream=True) == [500]
-    server.script([faults.Status(502)], stream=True)
-    assert _statuses(server, 1) == [200]
-    assert _statuses(server, 1, stream=True) == [502]
-
-
-def test_two_faults_at_once(server: ProviderServer) -> None:
-    server.always(faults.SlowFirstToken(0.05) + faults.Status(503))
-    start = time.monotonic()
-    assert _statuses(server, 1) == [503]
-    assert time.monotonic() - start > 0.04
-
-
-def test_refused_connections_and_the_way_back_on_the_same_port(server: ProviderServer) -> None:
-    with httpx.Client() as kept_alive:
-        request = raw_request("openai", server, stream=False)
-        port = server.port
-        assert kept_alive.request(**request).status_code == 200
-        server.refuse()
-        for http in (kept_alive, httpx.Client()):
-            with pytest.raises((httpx.ConnectError, httpx.RemoteProtocolError)):
-                http.request(**request)
-            with pytest.raises(httpx.ConnectError, match="refused"):
-                http.request(**request)
-        http.close()
-        server.refuse()  # twice is as good as once
-        server.accept()
-        assert server.port == port
-        assert kept_alive.request(**request).status_code == 200
-
-
-def test_a_stream_under_way_breaks_when_the_server_goes(server: ProviderServer) -> None:
-    server.behaviour.chunk_delay_s = 0.02
-    with httpx.stream(**raw_request("openai", server, stream=True)) as response:
-        lines = response.iter_lines()
-        next(lines)
-        server.refuse()
-        with pytest.raises(httpx.RemoteProtocolError):
-            list(lines)
-    assert server.log[0].ended == "fault"
-
-
-def test_stop_does_not_wait_for_those_who_never_get_an_answer() -> None:
-    server = ProviderServer().start()
-    server.script([faults.Silence(), faults.Stall(1), faults.KeepAliveOnly()])
-    ended: list[str] = []
-
-    def wait_for_ever() -> None:
-        try:
-            httpx.request(**raw_request("openai", server, stream=True))
-        except httpx.TransportError as error:
-            ended.append(type(error).__name__)
-
-    threads = [threading.Thread(target=wait_for_ever) for _ in range(3)]
-    for number, thread in enumerate(threads, start=1):
-        thread.start()
-        assert server.wait_for_calls(number)
-    start = time.monotonic()
-    server.stop()
-    assert time.monotonic() - start < 1
-    for thread in threads:
-        thread.join(2)
-    assert ended == ["RemoteProtocolError"] * 3
-    assert [call.ended for call in server.log] == ["fault"] * 3
-    server.stop()
-
-
-def test_a_server_can_be_started_again_and_a_taken_port_is_reported(server: ProviderServer) -> None:
-    with pytest.raises(RuntimeError, match="runs already"):
-        server.start()
-    with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
-        ProviderServer(port=server.port).start()
-    server.stop()
-    with pytest.raises(RuntimeError, match="start"):
-        server.refuse()
-    server.start()
-    assert _statuses(server, 1) == [200]
-
-
-def test_many_callers_at_once(server: ProviderServer) -> None:
-    server.script([faults.Status(503)] * 20)
-    statuses: list[int] = []
-    threads = [threading.Thread(target=lambda: statuses.extend(_statuses(server, 5))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(statuses) == [200] * 20 + [503] * 20
-    assert [call.number for call in server.log] == list(range(1, 41))
-
-
-# --- log ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_log_tells_what_came_and_what_became_of_it(server: ProviderServer, client: SDK) -> None:
-    fault = faults.Status(503)
-    server.script([None, fault])
-    before = time.monotonic()
-    client.ask("hello", stream=True)
-    with pytest.raises(Exception, match="503"):
-        client.ask("hello again")
-    good, bad = server.log
-    assert (good.number, bad.number) == (1, 2)
-    assert (good.wire, good.model, good.stream, good.status) == (client.name, client.model, True, 200)
-    assert (good.ended, good.fault, good.chunks_sent > 10) == ("complete", None, True)
-    assert good.ended_s is not None
-    assert before <= good.received_s <= good.ended_s <= time.monotonic()
-    assert (bad.stream, bad.status, bad.fault, bad.ended) == (False, 503, fault, "complete")
-    assert "hello again" in json.dumps(bad.body)
-    server.clear()
-    assert (server.calls, server.log) == (0, [])
-
-
-def test_no_key_reaches_the_log(server: ProviderServer, client: SDK) -> None:
-    client.ask("hello")
-    request = raw_request("gemini", server, stream=False)
-    httpx.request(**{**request, "url": f"{request['url']}?key=secret"})
-    assert "content-type" in server.log[0].headers
-    assert "secret" not in str([(call.path, call.headers, call.body) for call in server.log])
-
-
-def test_a_client_that_leaves_is_seen_at_once(server: ProviderServer) -> None:
-    server.behaviour.chunk_delay_s = 30
-    with httpx.stream(**raw_request("openai", server, stream=True)) as response:
-        next(line for line in response.iter_lines() if "You asked" in line)
-    assert server.wait_until_idle(1)
-    (call,) = server.log
-    assert (call.ended, call.chunks_sent) == ("client_closed", 1)
-
-
-def test_a_script_that_raises_is_a_500_that_says_so(server: ProviderServer, client: SDK) -> None:
-    server.behaviour.answer = lambda ask: str(1 / 0)
-    with pytest.raises(Exception, match="division by zero"):
-        client.ask("hello")
-    assert server.log[0].status == 500
-
-
-def test_a_body_that_is_no_json_is_a_400(server: ProviderServer) -> None:
-    response = httpx.post(f"{server.openai_url}/chat/completions", content=b"{nonsense")
-    assert response.status_code == 400
-    assert response.json()["error"]["type"] == "invalid_request_error"
-
-
-# --- sockets and imports -----------------------------------------------------------------------------------------
-
-
-def test_answers_are_not_delayed_by_the_socket(server: ProviderServer) -> None:
-    """Nagle's algorithm against delayed acknowledgements would cost 40 ms a request."""
-    with httpx.Client() as http:
-        request = raw_request("openai", server, stream=True)
-        http.request(**request)
-        took_s = []
-        for _ in range(15):
-            start = time.monotonic()
-            http.request(**request)
-            took_s.append(time.monotonic() - start)
-        assert median(took_s) < 0.02
-
-
-def test_it_listens_on_loopback_only(server: ProviderServer) -> None:
-    assert server.base_url == f"http://127.0.0.1:{server.port}"
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.2", server.port), timeout=2)
-
-
-def test_without_aiohttp_the_package_imports_and_the_server_names_its_extra() -> None:
-    code = (
-        "import sys; sys.modules['aiohttp'] = None\n"
-        "import failover_core.testing as t\n"
-        "t.faults.Status(503), t.Answer, t.PRESETS\n"
-        "try: t.ProviderServer\n"
-        "except ImportError as e: print(e)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "failover-kit[testing]" in result.stdout
-
-
-def test_the_package_imports_light() -> None:
-    code = "import sys, failover_core.testing; print(*[m for m in sys.modules if m.split('.')[0] == 'aiohttp'])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == ""

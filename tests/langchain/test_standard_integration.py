@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from failover_core import Settings
 from failover_core.testing import Ask, ProviderServer, default_script
-from langchain_targets import make
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+from lc_targets import make
 
 from langchain_failover import ChatFailover
 
-# The async clients of langchain-openai and -anthropic are cached for each address, so all tests share one event loop.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 _PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 _servers: dict[str, ProviderServer] = {}
 
@@ -52,7 +52,7 @@ class Suite(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         dead = make("anthropic" if self.kind.startswith("openai") else "openai", _servers["dead"])
-        return {"targets": [dead, make(self.kind, _servers["alive"])]}
+        return {"targets": [dead, make(self.kind, _servers["alive"])], "settings": Settings(backoff_s=0.01)}
 
     @property
     def supports_json_mode(self) -> bool:
@@ -69,6 +69,18 @@ class Suite(ChatModelIntegrationTests):
     @property
     def supports_image_tool_message(self) -> bool:
         return True
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return self.kind == "google"
+
+    @property
+    def supports_pdf_tool_message(self) -> bool:
+        return self.kind == "anthropic"
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        return self.kind == "anthropic"
 
     @property
     def supports_model_override(self) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
 from failover_core.testing import ProviderServer
-from llamaindex_targets import Shop, async_shop, shop
+from llamaindex_targets import Shop
 
 # google-genai subclasses aiohttp's session, which aiohttp warns about.
 _NOT_OURS = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
@@ -31,15 +32,31 @@ def second() -> Iterator[ProviderServer]:
 
 
 @pytest.fixture
-def llms() -> Iterator[Shop]:
-    with shop() as opened:
-        yield opened
+def llms(loop_for_sync_code: asyncio.AbstractEventLoop) -> Iterator[Shop]:
+    opened = Shop()
+    yield opened
+    loop_for_sync_code.run_until_complete(opened.aclose())
 
 
 @pytest_asyncio.fixture
 async def allms() -> AsyncIterator[Shop]:
-    async with async_shop() as opened:
-        yield opened
+    opened = Shop()
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture(autouse=True)
+def loop_for_sync_code(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop | None]:
+    """LlamaIndex's synchronous code takes the thread's event loop, makes one where there is none, and never closes it."""
+    if inspect.iscoroutinefunction(request.function):
+        yield None
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

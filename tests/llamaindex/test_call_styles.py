@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from failover_core import FailureKind, Settings
+from failover_core.testing import ProviderServer, faults
 from llama_index.core.llms import ChatMessage
 from llamaindex_targets import KINDS, Shop
 
-from failover_core import FailureKind, Settings
-from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM
 
 SECOND = "The second provider says that the answer is forty-two, and that there is nothing to add."
@@ -123,7 +123,7 @@ async def test_a_dead_first_target_is_invisible_to_asyncio(
 
 def _the_second_answered(text: str, response: Any, how: str) -> None:
     trace = told(response)
-    assert SECOND == text
+    assert text == SECOND
     assert trace["switched"]
     assert trace["attempts"][-1]["verdict"] == "answered"
     kinds = {attempt["kind"] for attempt in trace["attempts"][:-1]}

@@ -8,12 +8,6 @@ import pickle
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
-from llama_index.core.llms import LLM, MockLLM
-from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.tools import FunctionTool
-from llamaindex_targets import SECRET, Down, FakeLLM, Shop, answer
-
 from failover_core import (
     AllTargetsFailed,
     ConfigError,
@@ -26,6 +20,12 @@ from failover_core import (
     Target,
 )
 from failover_core.testing import ProviderServer
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
+from llama_index.core.llms import LLM, MockLLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.tools import FunctionTool
+from llamaindex_targets import SECRET, Down, FakeLLM, Shop, answer
+
 from llamaindex_failover import FailoverLLM, wrap
 
 QUICK = Settings(backoff_s=0.0)
@@ -74,7 +74,7 @@ def test_no_target_can_change_what_the_caller_or_the_next_target_holds() -> None
 
     llm.chat(messages, extra=options)
     assert before == messages
-    assert {"extra_body": {"user": "u"}} == options
+    assert options == {"extra_body": {"user": "u"}}
     ((_, seen, kwargs),) = honest.seen
     assert before == seen
     assert {"extra": options} == kwargs
@@ -82,7 +82,7 @@ def test_no_target_can_change_what_the_caller_or_the_next_target_holds() -> None
     tools = [ADD]
     llm.chat_with_tools(tools, chat_history=messages)
     assert before == messages
-    assert [ADD] == tools
+    assert tools == [ADD]
     assert before == honest.seen[-1][1]
 
 
@@ -98,14 +98,14 @@ def test_each_target_gets_the_raw_tool_request_and_prepares_it_itself() -> None:
     second = Preparing(name="second")
     llm = FailoverLLM([first, second], settings=Settings(same_target_retries=0))
     llm.chat_with_tools([ADD], user_msg="add 1 and 2", chat_history=HELLO, allow_parallel_tool_calls=True, seed=7)
-    assert ["first", "second"] == [name for name, _ in prepared]
+    assert [name for name, _ in prepared] == ["first", "second"]
     for _, said in prepared:
-        assert [ADD] == said["tools"]
-        assert "add 1 and 2" == said["user_msg"]
-        assert HELLO == said["chat_history"]
+        assert said["tools"] == [ADD]
+        assert said["user_msg"] == "add 1 and 2"
+        assert said["chat_history"] == HELLO
         assert said["allow_parallel_tool_calls"]
-        assert 7 == said["seed"]
-    assert {"tools": "second"} == second.seen[0][2], "what the first had prepared must not reach the second"
+        assert said["seed"] == 7
+    assert second.seen[0][2] == {"tools": "second"}, "what the first had prepared must not reach the second"
 
 
 def test_a_tool_call_is_read_by_the_target_that_made_it() -> None:
@@ -126,27 +126,27 @@ def test_a_tool_call_is_read_by_the_target_that_made_it() -> None:
             return ChatResponse(message=ChatMessage(role="assistant", blocks=[call]))
 
     odd = FailoverLLM([dead(), Odd()], settings=QUICK)
-    assert ["add"] == odd.get_tool_calls_from_response(odd.chat_with_tools([ADD], user_msg="add"))
+    assert odd.get_tool_calls_from_response(odd.chat_with_tools([ADD], user_msg="add")) == ["add"]
 
     plain = FailoverLLM([Odd(says=Down("503")), Blocks()], settings=QUICK)
     response = FailoverLLM([Blocks()]).chat_with_tools([ADD], user_msg="add")
     (call,) = plain.get_tool_calls_from_response(ChatResponse(message=response.message))
-    assert ("1", "add", {"a": 1, "b": 2}) == (call.tool_id, call.tool_name, call.tool_kwargs)
+    assert (call.tool_id, call.tool_name, call.tool_kwargs) == ("1", "add", {"a": 1, "b": 2})
 
 
 def test_reading_tool_calls_never_raises_for_targets_that_cannot_call_tools() -> None:
     llm = FailoverLLM([MockLLM(max_tokens=3)])
     response = llm.chat(HELLO)
-    assert [] == llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
     with pytest.raises(ValueError, match="tool call"):
         llm.get_tool_calls_from_response(response)
 
 
 def test_prompt_settings_of_a_target_work_on_the_whole() -> None:
     llm = FailoverLLM([FakeLLM(says="fine", system_prompt="Be brief."), FakeLLM()])
-    assert "Be brief." == llm.system_prompt
+    assert llm.system_prompt == "Be brief."
     own = FailoverLLM([FakeLLM(system_prompt="Be brief.")], system_prompt="Be long.")
-    assert "Be long." == own.system_prompt
+    assert own.system_prompt == "Be long."
 
 
 # -- what is said of the targets ----------------------------------------------------------------------------------
@@ -157,11 +157,11 @@ def test_metadata_hold_for_every_target_and_never_change() -> None:
     large = FakeLLM(name="large", window=100_000, outputs=-1, says=Down("503"))
     llm = FailoverLLM([large, small], settings=QUICK)
     metadata = llm.metadata
-    assert 8_000 == metadata.context_window
-    assert 1_000 == metadata.num_output
+    assert metadata.context_window == 8_000
+    assert metadata.num_output == 1_000
     assert metadata.is_chat_model
     assert metadata.is_function_calling_model
-    assert MessageRole.SYSTEM == metadata.system_role
+    assert metadata.system_role == MessageRole.SYSTEM
     llm.chat(HELLO)
     assert metadata == llm.metadata
 
@@ -190,8 +190,8 @@ def test_health_and_trace_are_at_hand() -> None:
     llm = FailoverLLM([dead(name="a"), FakeLLM(name="b")], settings=QUICK)
     trace = llm.chat(HELLO).additional_kwargs["failover"]
     assert trace["switched"]
-    assert "FakeLLM#2" == trace["target"]
-    assert ["overloaded", None] == [trace["attempts"][0]["kind"], trace["attempts"][-1]["kind"]]
+    assert trace["target"] == "FakeLLM#2"
+    assert [trace["attempts"][0]["kind"], trace["attempts"][-1]["kind"]] == ["overloaded", None]
     assert {"FakeLLM", "FakeLLM#2"} == set(llm.failover.health())
     assert llm.failover.health()["FakeLLM"].failed
 
@@ -201,7 +201,7 @@ def test_a_failover_can_be_shared() -> None:
     two = FailoverLLM(failover=one.failover, system_prompt="Be brief.")
     one.chat(HELLO)
     assert two.failover is one.failover
-    assert "fake" == two.chat(HELLO).message.content
+    assert two.chat(HELLO).message.content == "fake"
     with pytest.raises(ConfigError, match="either"):
         FailoverLLM([FakeLLM()], failover=one.failover)
 
@@ -213,9 +213,9 @@ def test_names_come_from_class_and_model_and_are_unique(first: ProviderServer, l
     openai = [llms.make("OpenAI", first), llms.make("OpenAI", first)]
     llm = FailoverLLM([*openai, wrap(FakeLLM(), name="mine", region="eu"), "openai:gpt-4o", "openai:gpt-4o"])
     names = [target.name for target in llm.failover.targets]
-    assert ["OpenAI:gpt-4o-mini", "OpenAI:gpt-4o-mini#2", "mine", "openai:gpt-4o", "openai:gpt-4o#2"] == names
-    assert "eu" == llm.failover.targets[2].region
-    assert "openai" == llm.failover.targets[0].provider
+    assert names == ["OpenAI:gpt-4o-mini", "OpenAI:gpt-4o-mini#2", "mine", "openai:gpt-4o", "openai:gpt-4o#2"]
+    assert llm.failover.targets[2].region == "eu"
+    assert llm.failover.targets[0].provider == "openai"
 
 
 @pytest.mark.parametrize(
@@ -261,13 +261,13 @@ async def test_a_factory_is_used_at_the_first_call_and_its_failure_is_the_target
         return FakeLLM(says="built")
 
     llm = FailoverLLM([fails, works], settings=QUICK)
-    assert [] == built
-    assert ["fails", "works"] == [target.name for target in llm.failover.targets]
+    assert built == []
+    assert [target.name for target in llm.failover.targets] == ["fails", "works"]
     response = llm.chat(HELLO)
-    assert "built" == response.message.content
+    assert response.message.content == "built"
     assert str(error) in response.additional_kwargs["failover"]["attempts"][0]["error"]
-    assert "built" == (await llm.achat(HELLO)).message.content
-    assert 1 == built.count("works"), "an LLM is built once"
+    assert (await llm.achat(HELLO)).message.content == "built"
+    assert built.count("works") == 1, "an LLM is built once"
 
 
 def test_a_failing_factory_is_tried_again(first: ProviderServer, llms: Shop) -> None:
@@ -280,8 +280,8 @@ def test_a_failing_factory_is_tried_again(first: ProviderServer, llms: Shop) -> 
         return FakeLLM(says="back")
 
     llm = FailoverLLM([flaky], settings=QUICK)
-    assert "back" == llm.chat(HELLO).message.content
-    assert 2 == len(attempts)
+    assert llm.chat(HELLO).message.content == "back"
+    assert len(attempts) == 2
 
 
 async def test_functions_of_the_users_own_take_messages_and_give_text() -> None:
@@ -295,12 +295,12 @@ async def test_functions_of_the_users_own_take_messages_and_give_text() -> None:
         yield from ("in ", "pieces")
 
     llm = FailoverLLM([dead(), Target("mine", call=call, acall=acall, stream=stream)], settings=QUICK)
-    assert "1 messages" == llm.chat(HELLO).message.content
-    assert "1 messages" == llm.complete("hello").text
-    assert "async" == (await llm.achat(HELLO)).message.content
+    assert llm.chat(HELLO).message.content == "1 messages"
+    assert llm.complete("hello").text == "1 messages"
+    assert (await llm.achat(HELLO)).message.content == "async"
     chunks = list(llm.stream_chat(HELLO))
-    assert [("in ", "in "), ("pieces", "in pieces")] == [(c.delta, c.message.content) for c in chunks]
-    assert "async" == "".join([c.delta or "" async for c in await llm.astream_chat(HELLO)])
+    assert [(c.delta, c.message.content) for c in chunks] == [("in ", "in "), ("pieces", "in pieces")]
+    assert "".join([c.delta or "" async for c in await llm.astream_chat(HELLO)]) == "async"
     with pytest.raises(FailoverError, match="cannot do tools"):
         llm.chat_with_tools([ADD], user_msg="add")
 
@@ -320,13 +320,13 @@ def test_targets_that_cannot_take_a_request_are_not_asked(llms: Shop, first: Pro
     assert small.seen
 
     response = llm.chat([ChatMessage("word " * 1_000)])
-    assert 1 == len(small.seen)
-    assert "FakeLLM" == response.additional_kwargs["failover"]["target"]
+    assert len(small.seen) == 1
+    assert response.additional_kwargs["failover"]["target"] == "FakeLLM"
 
     picture = ChatMessage(role="user", blocks=[{"block_type": "image", "url": "https://example.com/a.png"}])
     only = FailoverLLM([blind, able])
-    assert "able" == only.chat([picture]).message.content
-    assert "it cannot do images" == only.chat([picture]).additional_kwargs["failover"]["skipped"]["blind"]
+    assert only.chat([picture]).message.content == "able"
+    assert only.chat([picture]).additional_kwargs["failover"]["skipped"]["blind"] == "it cannot do images"
 
 
 def test_old_models_are_known_to_take_text_only(llms: Shop, first: ProviderServer) -> None:
@@ -335,7 +335,7 @@ def test_old_models_are_known_to_take_text_only(llms: Shop, first: ProviderServe
     old = OpenAI("gpt-3.5-turbo", api_key="x")
     llm = FailoverLLM([old, FakeLLM(says="seen")])
     picture = ChatMessage(role="user", blocks=[{"block_type": "image", "url": "https://example.com/a.png"}])
-    assert "seen" == llm.chat([picture]).message.content
+    assert llm.chat([picture]).message.content == "seen"
 
 
 # -- what is raised -----------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ def test_the_callers_own_mistake_is_not_sent_around() -> None:
     llm = FailoverLLM([FakeLLM(says=TypeError("a bug of mine")), second])
     with pytest.raises(RequestRejected) as caught:
         llm.chat(HELLO)
-    assert FailureKind.LOCAL_ERROR == caught.value.failure.kind
+    assert caught.value.failure.kind == FailureKind.LOCAL_ERROR
     assert not second.seen
 
 
@@ -375,11 +375,13 @@ def module_level_factory() -> LLM:
 
 
 def test_pickle_and_deepcopy_where_the_targets_can() -> None:
-    llm = FailoverLLM([FakeLLM(says="kept"), module_level_factory], settings=Settings(max_attempts=2), system_prompt="Hm.")
+    llm = FailoverLLM(
+        [FakeLLM(says="kept"), module_level_factory], settings=Settings(max_attempts=2), system_prompt="Hm."
+    )
     for twin in (pickle.loads(pickle.dumps(llm)), copy.deepcopy(llm)):
-        assert "kept" == twin.chat(HELLO).message.content
+        assert twin.chat(HELLO).message.content == "kept"
         assert Settings(max_attempts=2) == twin.failover.settings
-        assert "Hm." == twin.system_prompt
+        assert twin.system_prompt == "Hm."
         assert twin.failover is not llm.failover
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(FailoverLLM([lambda: FakeLLM()]))
@@ -406,10 +408,10 @@ def test_data_show_no_key_and_make_an_llm_again(
     assert [t.name for t in llm.failover.targets] == [t.name for t in twin.failover.targets]
     assert llm.metadata == twin.metadata
     assert Settings(max_attempts=3) == twin.failover.settings
-    assert "Hm." == twin.system_prompt
+    assert twin.system_prompt == "Hm."
     assert data == twin.to_dict()
     other = FailoverLLM.from_dict(data, targets=[FakeLLM()])
-    assert "fake" == other.chat(HELLO).message.content
+    assert other.chat(HELLO).message.content == "fake"
 
 
 def test_functions_cannot_be_made_of_data() -> None:

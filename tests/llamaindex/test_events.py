@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from failover_core import Settings, Target
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
@@ -18,12 +18,10 @@ from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.tools import FunctionTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
-from llama_index_instrumentation.span import SimpleSpan
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from llamaindex_targets import Down, FakeLLM
 from pydantic import BaseModel
 
-from failover_core import Settings, Target
 from llamaindex_failover import FailoverLLM, wrap
 
 QUICK = Settings(backoff_s=0.0)
@@ -117,88 +115,113 @@ async def _adrain(stream: Any) -> Any:
     return [chunk async for chunk in stream][-1]
 
 
-CALLS: dict[str, Callable[[FailoverLLM], Any]] = {
+SYNC: dict[str, Callable[[Any], Any]] = {
     "chat": lambda llm: llm.chat(MESSAGES),
     "stream_chat": lambda llm: _drain(llm.stream_chat(MESSAGES)),
-    "achat": lambda llm: asyncio.run(llm.achat(MESSAGES)),
     "complete": lambda llm: llm.complete("one two three"),
     "stream_complete": lambda llm: _drain(llm.stream_complete("one two three")),
-    "acomplete": lambda llm: asyncio.run(llm.acomplete("one two three")),
 }
 
 
-async def _astream(llm: FailoverLLM, method: str, argument: Any) -> Any:
-    return await _adrain(await getattr(llm, method)(argument))
+async def _astream_chat(llm: Any) -> Any:
+    return await _adrain(await llm.astream_chat(MESSAGES))
 
 
-CALLS["astream_chat"] = lambda llm: asyncio.run(_astream(llm, "astream_chat", MESSAGES))
-CALLS["astream_complete"] = lambda llm: asyncio.run(_astream(llm, "astream_complete", "one two three"))
+async def _astream_complete(llm: Any) -> Any:
+    return await _adrain(await llm.astream_complete("one two three"))
 
 
-@pytest.mark.parametrize("style", CALLS)
+ASYNC: dict[str, Callable[[Any], Any]] = {
+    "achat": lambda llm: llm.achat(MESSAGES),
+    "astream_chat": _astream_chat,
+    "acomplete": lambda llm: llm.acomplete("one two three"),
+    "astream_complete": _astream_complete,
+}
+
+
+class Listening:
+    """A `FailoverLLM` whose first target fails, and what the callback handlers heard of a call."""
+
+    def __init__(self) -> None:
+        self.callbacks, self.tokens = Callbacks(), TokenCountingHandler(tokenizer=str.split)
+        self.llm = FailoverLLM(failing_first(), settings=QUICK)
+        self.llm.callback_manager = CallbackManager([self.callbacks, self.tokens])  # as Settings and engines do it
+        self.bare_tokens = TokenCountingHandler(tokenizer=str.split)
+        self.bare = FakeLLM(says=["one ", "two"], callback_manager=CallbackManager([self.bare_tokens]))
+
+    def check(self, style: str, report: Report) -> None:
+        kind = "Completion" if "complete" in style else "Chat"
+        assert report.names[f"LLM{kind}StartEvent"] == 1
+        assert report.names[f"LLM{kind}EndEvent"] == 1
+        assert report.names["ExceptionEvent"] + report.names["SpanDropEvent"] == 0
+        assert (2 if "stream" in style else 0) == report.names[f"LLM{kind}InProgressEvent"]
+        assert {f"FailoverLLM.{style}": ""} == report.opened
+        assert report.dropped == []
+        assert {f"FailoverLLM.{style}"} == {_name(event.span_id) for event in report.events}
+        assert len(self.callbacks.starts) == 1
+        assert self.callbacks.starts == self.callbacks.ends
+        assert self.callbacks.traces == 1
+
+    def check_tokens(self) -> None:
+        (ours,), (theirs,) = self.tokens.llm_token_counts, self.bare_tokens.llm_token_counts
+        assert theirs.total_token_count > 0
+        assert vars(theirs) | {"event_id": ""} == vars(ours) | {"event_id": ""}
+
+
+@pytest.mark.parametrize("style", SYNC)
 def test_one_call_is_told_once_whatever_failed(style: str, report: Report) -> None:
-    callbacks, tokens = Callbacks(), TokenCountingHandler(tokenizer=str.split)
-    llm = FailoverLLM(failing_first(), settings=QUICK)
-    llm.callback_manager = CallbackManager([callbacks, tokens])  # as Settings and the engines do it
-    CALLS[style](llm)
+    listening = Listening()
+    SYNC[style](listening.llm)
+    listening.check(style, report)
+    SYNC[style](listening.bare)
+    listening.check_tokens()
 
-    kind = "Completion" if "complete" in style else "Chat"
-    assert 1 == report.names[f"LLM{kind}StartEvent"]
-    assert 1 == report.names[f"LLM{kind}EndEvent"]
-    assert 0 == report.names["ExceptionEvent"] + report.names["SpanDropEvent"]
-    assert (2 if "stream" in style else 0) == report.names[f"LLM{kind}InProgressEvent"]
-    assert {f"FailoverLLM.{style}": ""} == report.opened
-    assert [] == report.dropped
-    span_ids = {event.span_id for event in report.events}
-    assert {f"FailoverLLM.{style}"} == {_name(span_id) for span_id in span_ids}
-    assert 1 == len(callbacks.starts)
-    assert callbacks.starts == callbacks.ends
-    assert 1 == callbacks.traces
 
-    bare = TokenCountingHandler(tokenizer=str.split)
-    CALLS[style](FakeLLM(says=["one ", "two"], callback_manager=CallbackManager([bare])))  # type: ignore[arg-type]
-    assert 0 < bare.total_llm_token_count
-    assert [vars(count) | {"event_id": ""} for count in bare.llm_token_counts] == [
-        vars(count) | {"event_id": ""} for count in tokens.llm_token_counts
-    ]
+@pytest.mark.parametrize("style", ASYNC)
+async def test_one_call_is_told_once_to_asyncio(style: str, report: Report) -> None:
+    listening = Listening()
+    await ASYNC[style](listening.llm)
+    listening.check(style, report)
+    await ASYNC[style](listening.bare)
+    listening.check_tokens()
 
 
 def test_the_end_event_tells_the_answer_and_the_way_it_came(report: Report) -> None:
     FailoverLLM(failing_first(), settings=QUICK).chat(MESSAGES)
     end = next(event for event in report.events if type(event).__name__ == "LLMChatEndEvent")
-    assert "one two" == end.response.message.content
-    assert "alive" == end.response.additional_kwargs["failover"]["target"]
+    assert end.response.message.content == "one two"
+    assert end.response.additional_kwargs["failover"]["target"] == "alive"
     start = next(event for event in report.events if type(event).__name__ == "LLMChatStartEvent")
-    assert ["dead", "alive"] == start.model_dict["targets"]
+    assert start.model_dict["targets"] == ["dead", "alive"]
 
 
 def test_tools_are_told_in_the_form_that_displays_know(report: Report) -> None:
     llm = FailoverLLM(failing_first(), settings=QUICK)
     llm.chat_with_tools([TOOL], user_msg="call it", chat_history=MESSAGES)
-    assert 1 == report.names["LLMChatStartEvent"]
+    assert report.names["LLMChatStartEvent"] == 1
     start = next(event for event in report.events if type(event).__name__ == "LLMChatStartEvent")
-    assert ["one two three", "call it"] == [message.content for message in start.messages]
-    assert ["tool"] == [shown["function"]["name"] for shown in start.additional_kwargs["tools"]]
+    assert [message.content for message in start.messages] == ["one two three", "call it"]
+    assert [shown["function"]["name"] for shown in start.additional_kwargs["tools"]] == ["tool"]
 
 
 def test_targets_own_callback_managers_stay_silent_during_attempts() -> None:
     own = Callbacks()
     target = FakeLLM(callback_manager=CallbackManager([own]))
     FailoverLLM([target]).chat(MESSAGES)
-    assert [] == own.starts
+    assert own.starts == []
     target.chat(MESSAGES)
-    assert 1 == len(own.starts), "outside of an attempt the LLM is what it was"
+    assert len(own.starts) == 1, "outside of an attempt the LLM is what it was"
 
 
 def test_failed_attempts_are_spans_when_asked_for(report: Report) -> None:
     llm = FailoverLLM(failing_first(), settings=Settings(same_target_retries=0), show_attempts=True)
     llm.chat(MESSAGES)
-    assert {"alive.chat": "FailoverLLM.chat", "FailoverLLM.chat": ""} == report.opened
-    assert ["dead.chat"] == report.dropped
-    assert 1 == report.names["LLMChatStartEvent"]
+    assert report.opened == {"alive.chat": "FailoverLLM.chat", "FailoverLLM.chat": ""}
+    assert report.dropped == ["dead.chat"]
+    assert report.names["LLMChatStartEvent"] == 1
 
     _drain(llm.stream_chat(MESSAGES))
-    assert "FailoverLLM.stream_chat" == report.opened["alive.stream_chat"]
+    assert report.opened["alive.stream_chat"] == "FailoverLLM.stream_chat"
 
 
 def test_a_lost_call_ends_with_its_error(report: Report) -> None:
@@ -207,14 +230,14 @@ def test_a_lost_call_ends_with_its_error(report: Report) -> None:
     for style in ("chat", "stream_chat"):
         with pytest.raises(Exception, match="503"):
             getattr(llm, style)(MESSAGES)
-    assert ["FailoverLLM.chat", "FailoverLLM.stream_chat"] == report.dropped
+    assert report.dropped == ["FailoverLLM.chat", "FailoverLLM.stream_chat"]
     assert callbacks.starts == callbacks.ends
 
 
 def test_calls_nest_in_the_spans_of_their_callers(report: Report) -> None:
     llm = FailoverLLM(failing_first(), settings=QUICK)
-    assert "one two" == llm.predict(PromptTemplate("{words}"), words="one two three")
-    assert "FailoverLLM.predict" == report.opened["FailoverLLM.chat"]
+    assert llm.predict(PromptTemplate("{words}"), words="one two three") == "one two"
+    assert report.opened["FailoverLLM.chat"] == "FailoverLLM.predict"
 
 
 class Whole(BaseModel):
@@ -232,16 +255,16 @@ def test_structured_output_is_told_as_the_target_that_answered_tells_it(report: 
     llm = FailoverLLM(targets, settings=QUICK, callback_manager=CallbackManager([callbacks]))
     assert Whole() == llm.structured_predict(Whole, PromptTemplate("{words}"), words="one")
     assert 1 == report.names["LLMChatStartEvent"] == report.names["LLMChatEndEvent"]
-    assert 1 == len(callbacks.starts)
+    assert len(callbacks.starts) == 1
     assert callbacks.starts == callbacks.ends
-    assert "FailoverLLM.structured_predict" == report.opened["Structured.structured_predict"]
-    assert "Structured.structured_predict" == report.opened["Structured.chat"]
+    assert report.opened["Structured.structured_predict"] == "FailoverLLM.structured_predict"
+    assert report.opened["Structured.chat"] == "Structured.structured_predict"
 
 
 def test_native_and_plain_targets_are_told_like_all_others(report: Report) -> None:
     FailoverLLM([Target("mine", call=lambda messages: "hi")]).chat(MESSAGES)
     assert 1 == report.names["LLMChatStartEvent"] == report.names["LLMChatEndEvent"]
-    assert {"FailoverLLM.chat": ""} == report.opened
+    assert report.opened == {"FailoverLLM.chat": ""}
 
 
 def test_the_rate_limiter_is_asked_once_a_call() -> None:
@@ -255,11 +278,11 @@ def test_the_rate_limiter_is_asked_once_a_call() -> None:
     llm.chat(MESSAGES)
     _drain(llm.stream_chat(MESSAGES))
     llm.complete("hello")
-    assert 3 == len(asked)
+    assert len(asked) == 3
 
 
 def test_the_gate_is_open_for_everybody_else(report: Report) -> None:
     FailoverLLM([FakeLLM()])
     MockLLM(max_tokens=2).complete("hello")
     assert 1 == report.names["LLMCompletionStartEvent"] == report.names["LLMCompletionEndEvent"]
-    assert {"MockLLM.complete": ""} == report.opened
+    assert report.opened == {"MockLLM.complete": ""}

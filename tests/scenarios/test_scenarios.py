@@ -14,7 +14,9 @@ SCENARIOS = [(file.stem, scenario) for file in FILES for scenario in json.loads(
 
 
 @pytest.mark.parametrize(
-    "scenario", [scenario for _, scenario in SCENARIOS], ids=[f"{f}-{s['name']}".replace(" ", "_") for f, s in SCENARIOS]
+    "scenario",
+    [scenario for _, scenario in SCENARIOS],
+    ids=[f"{f}-{s['name']}".replace(" ", "_") for f, s in SCENARIOS],
 )
 def test_decisions_are_as_expected_and_the_same_under_every_driver(scenario: dict[str, Any]) -> None:
     decisions = {name: driver(scenario) for name, driver in DRIVERS.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from failover_core import Target
@@ -33,40 +33,20 @@ class Shop:
         self._made.append(made)
         return made
 
-    def close(self) -> None:
-        for made in self._made:
-            if isinstance(made, Target):
-                made.source.close()
-            elif getattr(made, "_client", None) is not None:
-                made._client.close()
-
     async def aclose(self) -> None:
         for made in self._made:
             if isinstance(made, Target):
                 await made.source.aclose()
-            elif getattr(made, "_aclient", None) is not None:
-                await made._aclient.close()
-            elif hasattr(getattr(made, "_client", None), "aio"):
-                await made._client.aio.aclose()
-        self.close()
-
-
-@contextmanager
-def shop() -> Iterator[Shop]:
-    opened = Shop()
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-@asynccontextmanager
-async def async_shop() -> AsyncIterator[Shop]:
-    opened = Shop()
-    try:
-        yield opened
-    finally:
-        await opened.aclose()
+                made.source.close()
+                continue
+            client, aclient = getattr(made, "_client", None), getattr(made, "_aclient", None)
+            if aclient is not None:
+                with suppress(RuntimeError):  # LlamaIndex's sync code uses loops of its own, which are closed by now
+                    await aclient.close()
+            if hasattr(client, "aio"):
+                await client.aio.aclose()
+            if client is not None:
+                client.close()
 
 
 def _openai(server: ProviderServer, **options: Any) -> LLM:
@@ -93,9 +73,7 @@ def _google(server: ProviderServer, **options: Any) -> LLM:
 
 def _native(provider: str, url: str) -> Callable[..., Target]:
     def make(server: ProviderServer, **options: Any) -> Target:
-        return Target.native(
-            f"{provider}:{MODELS[provider]}", base_url=getattr(server, url), api_key=SECRET, **options
-        )
+        return Target.native(f"{provider}:{MODELS[provider]}", base_url=getattr(server, url), api_key=SECRET, **options)
 
     return make
 
@@ -193,7 +171,9 @@ class FakeLLM(FunctionCallingLLM):
 
         return gen()
 
-    def _prepare_chat_with_tools(self, tools: Any, user_msg: Any = None, chat_history: Any = None, **kwargs: Any) -> Any:
+    def _prepare_chat_with_tools(
+        self, tools: Any, user_msg: Any = None, chat_history: Any = None, **kwargs: Any
+    ) -> Any:
         messages = chat_history or []
         if user_msg:
             messages.append(ChatMessage(user_msg) if isinstance(user_msg, str) else user_msg)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
 import httpx
 import openai
-from failover_core.testing import ProviderServer
+from failover_core.testing import Behaviour, ProviderServer, default_script
+from failover_core.testing.answers import Script
 from google import genai
 from google.genai import types
 
 TIMEOUT_S = 5.0
+SHORT_TIMEOUT_S = 0.1
 
 ADD = {
     "name": "add",
@@ -188,27 +190,98 @@ def _gemini_seen(responses: Any) -> Seen:
     return seen
 
 
-MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-flash"}
-_OPENERS = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash"}
+
+
+class Raw:
+    """The smallest valid request of each wire through httpx, for what no SDK shows."""
+
+    def __init__(self, server: ProviderServer, http: httpx.Client) -> None:
+        self.server = server
+        self.http = http
+
+    def request(self, wire: str, *, stream: bool = False, timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+        messages = [{"role": "user", "content": "hello"}]
+        model = MODELS[wire]
+        if wire == "openai":
+            url = f"{self.server.openai_url}/chat/completions"
+            body: dict[str, Any] = {"model": model, "messages": messages, "stream": stream}
+        elif wire == "anthropic":
+            url = f"{self.server.anthropic_url}/v1/messages"
+            body = {"model": model, "messages": messages, "stream": stream, "max_tokens": 1000}
+        else:
+            method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+            url = f"{self.server.gemini_url}/v1beta/models/{model}:{method}"
+            body = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+        return {"method": "POST", "url": url, "json": body, "timeout": httpx.Timeout(timeout_s)}
+
+    def ask(self, wire: str, *, stream: bool = False) -> httpx.Response:
+        return self.http.request(**self.request(wire, stream=stream))
+
+    def stream(
+        self, wire: str, *, stream: bool = True, timeout_s: float = TIMEOUT_S
+    ) -> AbstractContextManager[httpx.Response]:
+        return self.http.stream(**self.request(wire, stream=stream, timeout_s=timeout_s))
 
 
 @contextmanager
-def sdk(wire: str, server: ProviderServer, model: str | None = None) -> Iterator[SDK]:
-    """The wire's SDK, without retries, closed at the end."""
-    yield from _OPENERS[wire](server, model or MODELS[wire])
+def raw_http() -> Iterator[httpx.Client]:
+    """A client that loads no certificates: most of the time that a new one takes."""
+    with httpx.Client(verify=False) as http:
+        yield http
 
 
-def raw_request(wire: str, server: ProviderServer, *, stream: bool, prompt: str = "hello") -> Mapping[str, Any]:
-    """The smallest valid request of a wire, as arguments of `httpx.Client.stream`."""
-    messages = [{"role": "user", "content": prompt}]
-    model = MODELS[wire]
-    if wire == "openai":
-        url, body = f"{server.openai_url}/chat/completions", {"model": model, "messages": messages, "stream": stream}
-    elif wire == "anthropic":
-        url = f"{server.anthropic_url}/v1/messages"
-        body = {"model": model, "messages": messages, "stream": stream, "max_tokens": 1000}
-    else:
-        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        url = f"{server.gemini_url}/v1beta/models/{model}:{method}"
-        body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
-    return {"method": "POST", "url": url, "json": body, "timeout": httpx.Timeout(TIMEOUT_S)}
+def texts_in(line: str) -> list[str]:
+    """The visible text in one line of any wire's stream."""
+    if not line.startswith("data: {"):
+        return []
+    data = json.loads(line.removeprefix("data: "))
+    openai_text = [choice["delta"].get("content") for choice in data.get("choices", ())]
+    anthropic_text = [data.get("delta", {}).get("text")]
+    gemini_text = [p.get("text") for c in data.get("candidates", ()) for p in c.get("content", {}).get("parts", ())]
+    return [text for text in (*openai_text, *anthropic_text, *gemini_text) if text]
+
+
+def read(raw: Raw, wire: str, *, stream: bool) -> tuple[list[str], Exception | None]:
+    """Read a response as far as it goes: the pieces of text, and what ended it."""
+    texts: list[str] = []
+    try:
+        with raw.stream(wire, stream=stream, timeout_s=SHORT_TIMEOUT_S) as response:
+            if not stream:
+                response.read()
+            for line in response.iter_lines() if stream else ():
+                texts += texts_in(line)
+    except httpx.TransportError as error:
+        return texts, error
+    return texts, None
+
+
+# What test modules make their fixtures of: one server and one set of clients a module, as good as new for each test.
+
+
+def run_server() -> Iterator[ProviderServer]:
+    with ProviderServer() as server:
+        yield server
+
+
+def open_sdks(running: ProviderServer) -> Iterator[dict[str, SDK]]:
+    """The three SDKs, without retries, closed at the end."""
+    with ExitStack() as stack:
+        opened = {"openai": _openai, "anthropic": _anthropic, "gemini": _gemini}
+        yield {
+            wire: stack.enter_context(contextmanager(open_)(running, MODELS[wire])) for wire, open_ in opened.items()
+        }
+
+
+def open_raw(running: ProviderServer) -> Iterator[Raw]:
+    with raw_http() as http:
+        yield Raw(running, http)
+
+
+def renew(running: ProviderServer, answer: Script = default_script) -> ProviderServer:
+    running.heal()
+    running.accept()
+    running.wait_until_idle()
+    running.clear()
+    running.behaviour = Behaviour(answer=answer)
+    return running

@@ -6,7 +6,7 @@ Evidence is asked in the order in which it deserves trust:
 2. codes, types and reasons that say what happened (`tables.MEANINGS`), wherever they were found: on the exception,
    in its body (`envelope`), in the body that a gateway wrapped (`evidence`);
 3. the status that says most, the response's or one inside the body, and what the message makes of it
-   (`tables.BY_STATUS`, `wording`): status alone never decides;
+   (`statuses`, `wording`): status alone never decides;
 4. for errors without any status: the message, then the kind of connection error (`transport`).
 
 An exception's causes and the members of groups are examined too; the one with the most certain evidence decides.
@@ -15,7 +15,7 @@ No SDK is imported: classes are known by name. All of it is pure and bounded, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -30,22 +30,29 @@ from failover_core.failure import (
     StreamInterrupted,
 )
 from failover_core.redact import cut, redact
-from . import evidence, python_errors, retry_after
+
+from . import aws, evidence, google, judge, llamaindex, python_errors, retry_after
 from .evidence import Evidence
 from .html import plain
-from .judge import CERTAIN, LIKELY, UNTOLD, judge
+from .judge import CERTAIN, HINTED, LIKELY, UNTOLD
 from .providers import provider_of
 
 __all__ = ["classify"]
 
 MESSAGE_CHARS = 300
+# Those that hide facts where others do not; by the package of the exception's class.
+_FAMILIES: Mapping[str, Callable[[BaseException, Evidence], None]] = {
+    "botocore": aws.read,
+    "grpc": google.read,
+    "builtins": llamaindex.read,
+}
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class _Finding:
     kind: FailureKind
-    certainty: float
+    certainty: int
     facts: Evidence
     error: BaseException | None = None
 
@@ -69,31 +76,33 @@ def classify(error: BaseException | ErrorReport, *, now: Callable[[], float] | N
 def _classify(error: BaseException | ErrorReport, now: Callable[[], float] | None) -> Failure:
     if isinstance(error, ErrorReport):
         facts = evidence.read_report(error)
-        kind, certainty = judge(facts, None)
+        kind, certainty = judge.kind_of(facts, None)
         return _failure([_Finding(kind, certainty, facts)], None, now)
     findings = []
     for member, implicit in evidence.chain_of(error):
         finding = _examine(member, head=member is error)
-        if finding is None:
-            continue
         if implicit:  # what happened to be handled at the time explains an error only where nothing else does
-            finding.certainty = min(finding.certainty, 0.5)
+            finding.certainty = min(finding.certainty, HINTED)
         findings.append(finding)
     findings.sort(key=lambda finding: -finding.certainty)  # stable: of equals, the outermost
     return _failure(findings, error, now)
 
 
-def _examine(error: BaseException, *, head: bool) -> _Finding | None:
+def _examine(error: BaseException, *, head: bool) -> _Finding:
     if isinstance(error, FailoverError):
         return _our_own(error)
+    if isinstance(error, BaseExceptionGroup):
+        return _Finding(FailureKind.UNKNOWN, UNTOLD, Evidence(text=evidence.text_of(error)), error)
     kind = python_errors.kind_of(error)
     if kind is not None:
-        if not head and not isinstance(error, Exception):
-            return None  # a timeout is delivered by cancelling; only a cancellation that arrives as one is one
-        return _Finding(kind, CERTAIN if head else LIKELY, Evidence(text=evidence.text_of(error)), error)
+        # A timeout is delivered by cancelling: only a cancellation that arrives as one is one.
+        certainty = CERTAIN if head else LIKELY if isinstance(error, Exception) else HINTED
+        return _Finding(kind, certainty, Evidence(text=evidence.text_of(error)), error)
     facts = evidence.read(error)
     facts.provider = provider_of(error)
-    kind, certainty = judge(facts, error)
+    if family := _FAMILIES.get(type(error).__module__.partition(".")[0]):
+        family(error, facts)
+    kind, certainty = judge.kind_of(facts, error)
     return _Finding(kind, certainty, facts, error)
 
 
@@ -113,6 +122,7 @@ def _our_own(error: FailoverError) -> _Finding:
     facts = Evidence(text=evidence.text_of(error))
     if inner is not None:
         facts.status, facts.code, facts.provider = inner.status, inner.code, inner.provider
+        facts.waits += [("retryafter", str(inner.retry_after_s))] if inner.retry_after_s is not None else []
     return _Finding(kind, CERTAIN, facts, error)
 
 

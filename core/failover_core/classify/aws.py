@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from failover_core.failure import FailureKind as K
+
 from .evidence import Evidence, as_status, peek
 
 NAMES: Mapping[str, K | int] = {

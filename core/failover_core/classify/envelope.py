@@ -16,61 +16,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-_NAME_KEYS = frozenset(
-    [
-        "code",
-        "type",
-        "status",
-        "reason",
-        "errortype",
-        "errorcode",
-        "errcode",
-        "exceptiontype",
-        "exception",
-        "name",
-        "kind",
-        "finishreason",
-        "blockreason",
-        "innererrorcode",
-        "subcode",
-        "err",
-    ]
-)
-_STATUS_KEYS = frozenset(
-    ["code", "status", "statuscode", "httpstatus", "httpstatuscode", "httpcode", "errorcode", "upstreamstatus"]
-)
-_MESSAGE_KEYS = frozenset(
-    [
-        "message",
-        "msg",
-        "detail",
-        "details",
-        "error",
-        "errormessage",
-        "errormsg",
-        "errmsg",
-        "raw",
-        "title",
-        "description",
-        "errordescription",
-        "statusmsg",
-        "statusmessage",
-        "cause",
-        "errors",
-        "response",
-        "body",
-        "displaymessage",
-    ]
-)
-_WAIT_KEYS = frozenset(["retrydelay", "retryafter", "retryafterseconds", "retryafterms"])
-_QUOTA_KEYS = frozenset(["quotaid", "quotametric", "quotalimit"])
+# fmt: off
+# Keys are compared without case, underscores and hyphens.
+_NAME_KEYS = frozenset((
+    "code", "type", "status", "reason", "errortype", "errorcode", "errcode", "errorclass", "exceptiontype", "exception",
+    "name", "kind", "finishreason", "blockreason", "subcode", "err",
+))
+_STATUS_KEYS = frozenset((
+    "code", "status", "statuscode", "httpstatus", "httpstatuscode", "httpcode", "errorcode", "upstreamstatus",
+))
+_MESSAGE_KEYS = frozenset((
+    "message", "msg", "detail", "details", "error", "errors", "errormessage", "errormsg", "errmsg", "raw", "title",
+    "errordescription", "statusmsg", "statusmessage", "cause", "response", "body", "displaymessage",
+))
+_WAIT_KEYS = frozenset(("retrydelay", "retryafter", "retryafterseconds", "retryafterms", "resetsinseconds"))
+_QUOTA_KEYS = frozenset(("quotaid", "quotametric", "quotalimit"))
 # What the caller sent comes back in these; it says nothing about what went wrong.
-_ECHO_KEYS = frozenset(
-    ["input", "inputs", "messages", "prompt", "request", "failedgeneration", "loc", "contents", "headers", "query"]
-)
+_ECHO_KEYS = frozenset((
+    "input", "inputs", "messages", "prompt", "request", "failedgeneration", "loc", "contents", "headers", "query",
+))
+# fmt: on
 
 _ALL_KEYS = _NAME_KEYS | _STATUS_KEYS | _MESSAGE_KEYS | _WAIT_KEYS | _QUOTA_KEYS
-_MAX_NODES = 300
+_MAX_NODES = 150
 _MAX_DEPTH = 8
 _MAX_CHARS = 5200
 
@@ -99,8 +67,8 @@ def read(body: object) -> Found:
     if isinstance(body, bytes):
         body = body[: _MAX_CHARS * 4].decode("utf-8", "replace")
     pairs = list(islice(_text_pairs(body, 0) if isinstance(body, str) else _tree_pairs(body, 0), _MAX_NODES))
-    # The deepest first; at the same depth, in order of appearance (sort is stable).
-    pairs.sort(key=lambda pair: -pair.depth)
+    # The deepest first; at the same depth in order of appearance, titles ("Not Found") after what explains them.
+    pairs.sort(key=lambda pair: (-pair.depth, pair.key == "title"))
     found = Found()
     for pair in pairs:
         _sort_in(pair, found)

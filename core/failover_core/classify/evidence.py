@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from failover_core.failure import ErrorReport
-from . import envelope
+
+from . import envelope, transport
 from .html import is_page, plain, status_of
 from .statuses import weight
 from .text import names_in, status_in
@@ -36,9 +36,10 @@ class Evidence:
         names: codes, types and reasons as the provider spells them, then the exception's class names.
         messages: the provider's own words.
         text: everything the error says where it has no words of a provider's.
-        headers: response headers, names in lower case.
+        headers: those about when to come back, names in lower case.
         waits: (name, value) of what the body says about when to come back.
         quotas: what the body says which limits were hit.
+        page: the body is an HTML page.
         code: the first of the provider's own names, for people.
         provider: who answered, if the error tells.
     """
@@ -51,6 +52,7 @@ class Evidence:
     headers: dict[str, str] = field(default_factory=dict)
     waits: list[tuple[str, str]] = field(default_factory=list)
     quotas: list[str] = field(default_factory=list)
+    page: bool = False
     code: str | None = None
     provider: str | None = None
 
@@ -61,6 +63,7 @@ class Evidence:
         if isinstance(body, str):
             body = clip(body)
         if isinstance(body, str) and is_page(body):
+            self.page = True
             self.messages.append(plain(body))
             if (status := status_of(body)) is not None:
                 self.inner_statuses.append(status)
@@ -84,8 +87,10 @@ class Evidence:
         if not callable(items):
             return
         try:
-            for name, value in islice(items(), 200):
-                self.headers.setdefault(_decoded(name).lower(), _decoded(value))
+            for raw_name, value in islice(items(), 200):
+                name = _decoded(raw_name).lower()
+                if name == "date" or "retry-after" in name or "ratelimit" in name:
+                    self.headers.setdefault(name, _decoded(value)[:200])
         except Exception:  # a foreign mapping may do anything
             return
 
@@ -103,11 +108,31 @@ class Evidence:
 
 def read(error: BaseException) -> Evidence:
     """The evidence of one exception, not of its causes."""
-    evidence = Evidence()
+    cls = type(error)
+    evidence = Evidence(text=text_of(error))
     response = peek(error, "response")
-    evidence.status = (
-        _first_status(error) or _status(peek(response, "status_code")) or _status(peek(response, "status"))
+    evidence.add_headers(peek(response, "headers"))
+    evidence.add_headers(peek(error, "headers"))
+    from_library = transport.is_library(cls)
+    # aiohttp numbers its parser's complaints with a status of its own
+    attributes = _STATUS_ATTRIBUTES if not from_library or cls.__name__ == "HTTPError" else ("status_code", "status")
+    evidence.status = next(
+        (s for s in (_status(peek(error, name)) for name in attributes) if s is not None),
+        _status(peek(response, "status_code")) or _status(peek(response, "status")),
     )
+    if not from_library:
+        _read_attributes(error, evidence)
+    if not evidence.messages and isinstance(content := peek(response, "_content"), bytes):
+        # httpx and requests keep what they have read there; their public properties may read the network or raise.
+        evidence.add_body(content)
+    if not evidence.messages and not from_library:
+        evidence.add_body(evidence.text)
+        evidence.add_text(evidence.text)
+    evidence.names += class_names(cls)
+    return evidence
+
+
+def _read_attributes(error: BaseException, evidence: Evidence) -> None:
     for name in _NAME_ATTRIBUTES:
         value = peek(error, name)
         if isinstance(value, str) and value:
@@ -121,21 +146,10 @@ def read(error: BaseException) -> Evidence:
         body = peek(error, name)
         if isinstance(body, Mapping | list | str | bytes) and body:
             evidence.add_body(body)
-    if not evidence.messages and isinstance(content := peek(response, "_content"), bytes):
-        # httpx and requests keep what they have read there; their public properties may read the network or raise.
-        evidence.add_body(content)
-    evidence.add_headers(peek(response, "headers"))
-    evidence.add_headers(peek(error, "headers"))
-    evidence.text = text_of(error)
     if not evidence.messages:
-        for argument in islice(peek(error, "args") or (), 4):
+        for argument in _args(error):
             if isinstance(argument, Mapping | list):
                 evidence.add_body(argument)
-    if not evidence.messages:
-        evidence.add_body(evidence.text)
-        evidence.add_text(evidence.text)
-    evidence.names += class_names(type(error))
-    return evidence
 
 
 def read_report(report: ErrorReport) -> Evidence:
@@ -154,10 +168,9 @@ def read_report(report: ErrorReport) -> Evidence:
     return evidence
 
 
-@lru_cache(maxsize=512)
-def class_names(cls: type) -> tuple[str, ...]:
+def class_names(cls: type) -> list[str]:
     """The names of an exception class and its bases, except Python's own."""
-    return tuple(c.__name__ for c in cls.__mro__[:16] if c.__module__ != "builtins")
+    return [c.__name__ for c in cls.__mro__[:16] if c.__module__ != "builtins"]
 
 
 def peek(thing: object, name: str) -> Any:
@@ -169,18 +182,22 @@ def peek(thing: object, name: str) -> Any:
 
 
 def text_of(error: BaseException) -> str:
-    """What `str(error)` says, clipped before anything else is done with it where that is possible."""
-    args = peek(error, "args")
-    if isinstance(args, tuple) and any(isinstance(a, str | bytes) and len(a) > HEAD_CHARS for a in args):
-        return clip(" ".join(_decoded(a) for a in args[:4] if isinstance(a, str | bytes)))
-    try:
-        text = str(error)
-    except Exception:  # a foreign __str__ may raise anything
-        return ""
-    message = peek(error, "message")
-    if isinstance(message, str) and message and not text:
+    """What `str(error)` says, but without building the text of a huge argument first."""
+    if type(error).__str__ in (BaseException.__str__, KeyError.__str__):
+        text = " ".join(_decoded(a) for a in _args(error) if isinstance(a, str | bytes | int | float))
+    else:
+        try:
+            text = str(error)
+        except Exception:  # a foreign __str__ may raise anything
+            text = ""
+    if not text and isinstance(message := peek(error, "message"), str):
         text = message
     return clip(text)
+
+
+def _args(error: BaseException) -> tuple[object, ...]:
+    args = peek(error, "args")
+    return args[:4] if isinstance(args, tuple) else ()
 
 
 def clip(text: str, head: int = HEAD_CHARS, tail: int = TAIL_CHARS) -> str:
@@ -208,14 +225,12 @@ def chain_of(error: BaseException) -> Iterator[tuple[BaseException, bool]]:
         yield current, implicit
         if isinstance(current, BaseExceptionGroup):
             waiting += [(member, implicit) for member in current.exceptions[:8]]
-        if current.__cause__ is not None:
-            waiting.append((current.__cause__, implicit))
-        elif current.__context__ is not None and not current.__suppress_context__:
-            waiting.append((current.__context__, True))
-
-
-def _first_status(error: BaseException) -> int | None:
-    return next((s for name in _STATUS_ATTRIBUTES if (s := _status(peek(error, name))) is not None), None)
+        if isinstance(cause := peek(current, "__cause__"), BaseException):
+            waiting.append((cause, implicit))
+        elif not peek(current, "__suppress_context__") and isinstance(
+            context := peek(current, "__context__"), BaseException
+        ):
+            waiting.append((context, True))
 
 
 def _status(value: object) -> int | None:

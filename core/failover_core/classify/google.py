@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from failover_core.failure import FailureKind as K
+
 from .evidence import Evidence, peek
 
 NAMES: Mapping[str, K | int] = {
@@ -44,6 +45,7 @@ NAMES: Mapping[str, K | int] = {
     "userRateLimitExceeded": 429,
     "quotaExceeded": 429,
     "dailyLimitExceeded": K.QUOTA_EXHAUSTED,
+    "MODEL_CAPACITY_EXHAUSTED": K.OVERLOADED,
     "BILLING_DISABLED": K.BILLING,
     "billingNotEnabled": K.BILLING,
     "SERVICE_DISABLED": K.PERMISSION_OR_REGION,

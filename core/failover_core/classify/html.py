@@ -34,6 +34,6 @@ def title_of(text: str) -> str:
 
 
 def status_of(text: str) -> int | None:
-    """The status that an error page names in its title or first words ("502 Bad Gateway", "x.com | 524: A timeout ...")."""
+    """The status that an error page names in its title or first words, as in "x.com | 524: A timeout occurred"."""
     found = _STATUS.search(title_of(text) or plain(text)[:120])
     return int(found[1]) if found else None

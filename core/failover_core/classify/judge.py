@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from failover_core.failure import FailureKind as K
+
 from . import google, python_errors, transport, wording
 from .evidence import Evidence
 from .statuses import SERVER_FAULT, rule_for, weight
 from .tables import TRANSPORT, meaning_of, normal
 
-CERTAIN, LIKELY, GUESSED, UNTOLD = 3.0, 2.0, 1.0, 0.0
-"""A code that says it; a status and its wording; wording or a wrapper's name alone; nothing."""
+CERTAIN, LIKELY, GUESSED, HINTED, UNTOLD = 4, 3, 2, 1, 0
+"""A code that says it; a status and its wording; wording or a wrapper's name alone; circumstances; nothing."""
 
 _ANSWER_BROKE = (K.CONNECTION, K.STREAM_BROKEN)
-_VAGUE = (None, K.INVALID_REQUEST, K.SERVER_ERROR)
+_VAGUE = (None, K.INVALID_REQUEST)
 
 
-def judge(facts: Evidence, error: BaseException | None) -> tuple[K, float]:
+def kind_of(facts: Evidence, error: BaseException | None) -> tuple[K, int]:
     """The kind of one error, not of its causes, and the certainty of it."""
     words = facts.words
-    return (
-        _by_name(facts, words)
-        or _by_status(facts, words)
-        or _by_words(facts, words, error)
-        or _by_class(facts, error)
-        or (K.UNKNOWN, UNTOLD)
-    )
+    return _by_name(facts, words) or _by_status(facts, words) or _by_words(facts, words, error) or (K.UNKNOWN, UNTOLD)
 
 
-def _by_name(facts: Evidence, words: str) -> tuple[K, float] | None:
+def _by_name(facts: Evidence, words: str) -> tuple[K, int] | None:
     if (kind := google.quota_kind(facts.quotas)) is not None and "limit: 0" not in words:
         return kind, CERTAIN
     kind = next((m for m in map(meaning_of, facts.names) if isinstance(m, K)), None)
@@ -36,7 +31,7 @@ def _by_name(facts: Evidence, words: str) -> tuple[K, float] | None:
     return (kind, CERTAIN) if kind is not None else None
 
 
-def _by_status(facts: Evidence, words: str) -> tuple[K, float] | None:
+def _by_status(facts: Evidence, words: str) -> tuple[K, int] | None:
     named = [m for m in map(meaning_of, facts.names) if isinstance(m, int)]
     status = max([*named, *facts.inner_statuses, facts.status or 0], key=weight)
     if not weight(status):
@@ -54,19 +49,23 @@ def _by_status(facts: Evidence, words: str) -> tuple[K, float] | None:
     return kind or default, LIKELY if real else GUESSED
 
 
-def _by_words(facts: Evidence, words: str, error: BaseException | None) -> tuple[K, float] | None:
+def _by_words(facts: Evidence, words: str, error: BaseException | None) -> tuple[K, int] | None:
+    if facts.page and facts.status == 200:
+        return wording.meaning_of(words, (K.PERMISSION_OR_REGION,)) or K.INVALID_OUTPUT, LIKELY
     connection = next((k for k in map(TRANSPORT.get, map(normal, facts.names)) if k is not None), None)
     if connection is not None and error is not None and transport.is_library(type(error)):
         return transport.refine(connection, error, words), LIKELY
     kind = wording.meaning_of(words)
     if kind in _ANSWER_BROKE and facts.status == 200:
         kind = K.STREAM_BROKEN
-    if connection is not None and kind in _VAGUE:
-        kind = transport.refine(connection, error, words)
-    return (kind, CERTAIN if kind is K.LOCAL_ERROR else GUESSED) if kind is not None else None
+    if kind not in _VAGUE:
+        return kind, CERTAIN if kind is K.LOCAL_ERROR else GUESSED
+    if connection is not None:
+        return transport.refine(connection, error, words), GUESSED
+    return _by_class(facts, error) or ((kind, GUESSED) if kind is not None else None)
 
 
-def _by_class(facts: Evidence, error: BaseException | None) -> tuple[K, float] | None:
+def _by_class(facts: Evidence, error: BaseException | None) -> tuple[K, int] | None:
     if error is not None:
         kind = python_errors.last_resort(error)
     else:

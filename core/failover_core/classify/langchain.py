@@ -1,4 +1,4 @@
-"""LangChain's neutral errors (langchain-core 1.6 and later), LlamaIndex' and their integrations' own ones.
+"""LangChain's neutral errors (langchain-core 1.6 and later) and its integrations' own ones.
 
 The neutral classes are mixed into the SDK's own (`OpenAIRateLimitError` is an `openai.RateLimitError`), or stand alone
 with the SDK's error as `__cause__` (Google). They are coarse: an exhausted quota is a `ModelRateLimitError`. So most
@@ -26,6 +26,4 @@ NAMES: Mapping[str, K | int] = {
     "StructuredOutputError": K.INVALID_OUTPUT,
     "StructuredOutputValidationError": K.INVALID_OUTPUT,
     "MultipleStructuredOutputsError": K.INVALID_OUTPUT,
-    # LlamaIndex
-    "OutputParserError": K.INVALID_OUTPUT,
 }

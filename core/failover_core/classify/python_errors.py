@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from failover_core.failure import FailureKind as K
+
 from . import anthropic
 
 _NEVER_A_TARGETS = (
@@ -40,7 +41,7 @@ _PARSERS_STUMBLE_OVER = (TypeError, AttributeError, LookupError, ArithmeticError
 
 _SDKS = re.compile(
     r"(?:openai|anthropic|google|vertexai|groq|mistralai|cohere|together|fireworks|ollama|litellm|botocore|boto3|huggingface_hub"
-    r"|replicate|cerebras|zai|zhipuai|dashscope|xai_sdk|langchain\w*|llama_index)(?:\.|\Z)"
+    r"|replicate|cerebras|zai|zhipuai|dashscope|xai_sdk|langchain\w*|llama_index|failover_core\.providers)(?:\.|\Z)"
 )
 _PLUMBING = re.compile(
     r"(?:httpx2?|httpcore2?|h11|aiohttp|urllib3|requests|anyio|pydantic\w*|tenacity|wrapt|jiter|orjson|typing_extensions"
@@ -52,12 +53,14 @@ _BUILDS_REQUEST = re.compile(
     r"(?:\A|_)(?:to|prepare|payload|convert|coerce|format|build|encode|serialize|validate|transform|bind|init|params|kwargs|request"
     r"|messages?_to|get_model|required_args|inputs?)(?:_|\Z)|\At_"
 )
+_READS_ANSWER = re.compile(r"output|response|result|chunk|stream|delta|choice|parse|completion_to|from_")
 _WRONG_CALL = re.compile(
-    r"unexpected keyword argument|required (?:positional|keyword)|positional arguments? but|multiple values for (?:keyword )?argument|Cannot instantiate typing"
+    r"unexpected keyword argument|required (?:positional|keyword)|positional arguments? but"
+    r"|multiple values for (?:keyword )?argument|Cannot instantiate typing"
 )
 _PYTHON_SAYS = re.compile(
-    r"invalid literal for|could not convert string|values to unpack|substring not found|math domain|not in list|is not in deque"
-    r"|dictionary changed size|generator already executing|I/O operation on closed file|embedded null|generator raised Stop"
+    r"invalid literal for|could not convert string|values to unpack|substring not found|math domain|not in list"
+    r"|dictionary changed size|generator already executing|I/O operation on closed file|generator raised Stop"
 )
 
 
@@ -140,7 +143,7 @@ def _whose(error: BaseException) -> str | None:
             continue
         if not _SDKS.match(module):
             return None
-        return "request" if _BUILDS_REQUEST.search(function) else "answer"
+        return "request" if _BUILDS_REQUEST.search(function) and not _READS_ANSWER.search(function) else "answer"
     return None
 
 

@@ -19,17 +19,13 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_NUMBER_AND_UNIT = re.compile(
-    r"(\d{1,12}(?:\.\d{1,12})?)\s{0,3}"
-    r"(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])\s{0,3}(?:,|and)?\s{0,3}",
-    re.I,
-)
+_UNIT = r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])"
+_NUMBER = r"\d{1,12}(?:\.\d{1,12})?"
+_NUMBER_AND_UNIT = re.compile(rf"({_NUMBER})\s{{0,3}}({_UNIT})\s{{0,3}}(?:,|and)?\s{{0,3}}", re.I)
 _IN_WORDS = re.compile(
     r"(?:try(?:ing)? again|retry(?:ing)?|wait|come back|available(?: again)?|resets?|cool ?down|retry[-_ ]after)\b"
-    r"[\w\s:'\"=(-]{0,40}?\s{0,3}(?P<duration>(?<![\d.])\d{1,12}(?:\.\d{1,12})?\s{0,3}"
-    r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)(?![a-z])"
-    r"(?:[\s,]{0,3}(?:and )?\d{1,12}(?:\.\d{1,12})?\s{0,3}(?:ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?)(?![a-z])){0,3})",
-    re.I,
+    rf"[\w\s:'\"=(-]{{0,40}}?\s{{0,3}}(?P<duration>(?<![\d.]){_NUMBER}\s{{0,3}}{_UNIT}"
+    rf"(?:[\s,]{{0,3}}(?:and )?{_NUMBER}\s{{0,3}}{_UNIT}){{0,3}})",
 )
 _SECONDS_ONLY = re.compile(r"\d{1,15}(?:\.\d{1,15})?\Z")
 

@@ -48,6 +48,7 @@ BY_STATUS: Mapping[int, Rule] = {
         K.RATE_LIMITED,
     ),
     404: _rule(K.MODEL_NOT_FOUND, K.MODEL_NOT_FOUND, K.PERMISSION_OR_REGION, K.INVALID_REQUEST),
+    407: _rule(K.CONNECTION),  # a proxy on the way
     408: _rule(K.TIMEOUT),
     409: _rule(K.SERVER_ERROR, K.INVALID_REQUEST, K.OVERLOADED),
     410: _rule(K.MODEL_NOT_FOUND),

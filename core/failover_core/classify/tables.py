@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from failover_core.failure import FailureKind
-from . import anthropic, aws, google, langchain, openai, transport
+
+from . import anthropic, aws, google, langchain, llamaindex, openai, transport
 
 K = FailureKind
 
@@ -53,6 +54,7 @@ _SHARED: Mapping[str, Meaning] = {
     "tool_use_failed": K.INVALID_OUTPUT,  # the model wrote a broken tool call; another one may not
     "json_validate_failed": K.INVALID_OUTPUT,
     "blocked_api_access": K.PERMISSION_OR_REGION,
+    "organization_restricted": K.PERMISSION_OR_REGION,
     "capacity_exceeded": K.OVERLOADED,
     # Mistral
     "service_tier_capacity_exceeded": K.OVERLOADED,
@@ -108,6 +110,8 @@ _SHARED: Mapping[str, Meaning] = {
     "exceed_context_size": K.CONTEXT_OVERFLOW,
     "overloaded": K.OVERLOADED,
     "generation": 500,
+    "AsyncEngineDead": 500,
+    "EngineDead": 500,
     "incomplete_generation": K.INVALID_OUTPUT,
     "model_not_loaded": K.MODEL_NOT_FOUND,
     # GitHub Models, Copilot
@@ -136,15 +140,13 @@ _SHARED: Mapping[str, Meaning] = {
 def normal(name: str) -> str:
     """The form in which names are compared: "RateLimitError", "rate_limit_error" and "RATE_LIMIT" are the same."""
     letters = re.sub(r"[^a-z0-9]+", "", name.rpartition("#")[2].lower())
-    for ending in ("exception", "error"):
-        if letters != ending:
-            letters = letters.removesuffix(ending)
-    return letters
+    # One ending only: AWS' ModelErrorException is not LangChain's ModelError.
+    return letters.removesuffix("exception") if letters.endswith("exception") else letters.removesuffix("error")
 
 
 MEANINGS: Mapping[str, Meaning] = {
     normal(name): meaning
-    for table in (_SHARED, aws.NAMES, google.NAMES, langchain.NAMES, anthropic.NAMES, openai.NAMES)
+    for table in (_SHARED, aws.NAMES, google.NAMES, langchain.NAMES, llamaindex.NAMES, anthropic.NAMES, openai.NAMES)
     for name, meaning in table.items()
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _STATUS = re.compile(
-    r"(?:\A\W{0,3}|(?:error code|status code|status|http(?:/[\d.]{1,3})?|api error|error|code|returned|rejected|responded with|\[|\()\W{0,4})"
+    r"(?:\A\W{0,3}|(?:error code|status code|status|http(?:/[\d.]{1,3})?|api error|error|code|returned|rejected"
+    r"|responded with|\[|\()\W{0,4})"
     r"(?P<status>[45]\d\d)\b(?!\s*(?:tokens?|ms|s|seconds?|chars?|characters?|words?|bytes|[,.]\d))",
     re.I,
 )

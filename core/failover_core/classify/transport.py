@@ -105,6 +105,9 @@ NAMES: Mapping[str, K] = {
     "ConnectionResetError": K.CONNECTION,
     "ConnectionAbortedError": K.CONNECTION,
     "BrokenPipeError": K.CONNECTION,
+    "TooManyRedirects": K.CONNECTION,
+    "StreamError": K.LOCAL_ERROR,  # httpx: a response read twice or not at all
+    # it came, and could not be read
     "DecodingError": K.INVALID_OUTPUT,
     "ContentDecodingError": K.INVALID_OUTPUT,
     "DecodeError": K.INVALID_OUTPUT,
@@ -135,7 +138,9 @@ def refine(kind: K, error: BaseException | None, words: str) -> K:
 
 def _never_read(error: BaseException | None) -> bool:
     """Whether the traceback shows that no answer was being read yet."""
-    step = error.__traceback__ if error is not None else None
+    if error is None or type(error).__name__ not in ("ReadError", "RemoteProtocolError"):
+        return False
+    step = error.__traceback__
     seen = False
     for _ in range(200):
         if step is None:

@@ -6,16 +6,14 @@ import re
 from collections.abc import Container, Iterable
 
 from failover_core.failure import FailureKind as K
-from .families import RULES, Matcher
 
-_COMPILED: tuple[tuple[K, str, Matcher | None], ...] = tuple(
-    (kind, needle, (re.compile(pattern) if pattern else None) if isinstance(pattern, str) else pattern)
-    for kind, needle, pattern in RULES
-)
+from .families import RULES
 
 # "litellm.RateLimitError: ..." names a class, which others judge; here it would speak of rate limits.
 _CLASS_NAME = re.compile(r"\b[\w.]*(?:Error|Exception)\b")
-_QUOTED = re.compile(r"(?<!\w)([\"'`])(?!\s)(?P<inside>[^\"'`]{1,2000}?)(?<!\s)\1(?!\w)|“(?P<curly>[^”]{1,2000})”")
+_QUOTED = re.compile(
+    r"(?<!\w)([\"'`])(?!\s)(?P<inside>[^\"'`]{1,2000}?)(?<!\s)\1(?!\w)|\u201c(?P<curly>[^\u201d]{1,2000})\u201d"
+)
 _SAYS_NOTHING = re.compile(
     r"\W*(?:[\w ]{1,40}:)?\W*(?:\d{3}\W+)?(?:upstream )?provider returned (?:an )?error\W*", re.I
 )
@@ -28,9 +26,9 @@ def meaning_of(text: str, allowed: Container[K] | None = None) -> K | None:
         text: the provider's message, a few thousand characters at most.
         allowed: the kinds to consider; None for all.
     """
-    lower = " ".join(_CLASS_NAME.sub(" ", text).lower().replace("’", "'").split())
-    for kind, needle, pattern in _COMPILED:
-        if needle in lower and (allowed is None or kind in allowed) and (pattern is None or pattern.search(lower)):
+    lower = " ".join(_CLASS_NAME.sub(" ", text).lower().replace("\u2019", "'").split())
+    for kind, needle, matcher in RULES:
+        if needle in lower and (allowed is None or kind in allowed) and (matcher is None or matcher.search(lower)):
             return kind
     return None
 

@@ -54,24 +54,25 @@ def _parser() -> argparse.ArgumentParser:
         "--live",
         nargs="*",
         metavar="SPEC",
-        help="ask real providers instead: those whose keys are in the environment, or these, such as openai:gpt-4o-mini",
+        help="ask real providers instead: those whose keys are in the environment, or these (openai:gpt-4o-mini ...)",
     )
     doctor = commands.add_parser("doctor", help="check keys, addresses and model names with the cheapest free call")
-    doctor.add_argument("specs", nargs="+", metavar="SPEC", help="such as openai:gpt-4o-mini or google:gemini-2.5-flash")
+    doctor.add_argument("specs", nargs="+", metavar="SPEC", help="such as openai:gpt-4o-mini, google:gemini-2.5-flash")
     return parser
 
 
 def _demo(arguments: argparse.Namespace) -> int:
     missing = [package for module, package in DEMO_NEEDS.items() if not _is_there(module)]
     if missing:
-        print(
-            f"failover demo needs {', '.join(missing)}: pip install 'failover-kit[demo]'", file=sys.stderr
-        )
+        print(f"failover demo needs {', '.join(missing)}: pip install 'failover-kit[demo]'", file=sys.stderr)
         return 2
     from rich.console import Console
 
     out, err = Console(), Console(stderr=True)
     if arguments.live is not None:
+        if arguments.json:
+            print("failover demo: --json gives the figures of a replay, which --live has not", file=sys.stderr)
+            return 2
         from .live import run_live
 
         return run_live(arguments.live, out, err)

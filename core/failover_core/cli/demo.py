@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -26,12 +26,14 @@ from .traffic import arrivals
 FRAMES_PER_S = 5
 REPORT_EVERY_S = 10.0
 WORDS = f"""\
-Traffic: one minute of the Azure LLM inference trace 2023 (times and answer lengths; CC-BY 4.0, Microsoft).
-Providers: loopback servers that speak the real wires; the incident at openai is made up.
-Failover Kit: native targets, default settings, one LangChain chain and one LlamaIndex chat engine.
-The others: plain models on the official SDKs with the SDKs' own timeouts (600 s) and retries (2).
-Lost: an exception, an incomplete answer, or none in {PATIENCE_S:g} s. Delayed: first text later than \
-{DELAYED_FACTOR:g} x the healthy median.
+Traffic    one minute of the Azure LLM inference trace 2023 (CC-BY 4.0): when
+           users asked, and how long the answers were
+Providers  loopback servers speaking the real wires; the incident is made up
+Failover   one LangChain chain and one LlamaIndex chat engine on native targets,
+           default settings
+Others     plain models on the official SDKs, the SDKs' own timeouts and retries
+Lost       an error, an incomplete answer, or none after {PATIENCE_S:g} s
+Delayed    first text later than {DELAYED_FACTOR:g} x its healthy median
 """
 
 
@@ -58,32 +60,27 @@ def run_demo(options: DemoOptions, out: Console, err: Console) -> int:
     """Run it; returns the exit status. Progress goes to `err` when `out` is for JSON."""
     with ExitStack() as stack:
         lanes = [
-            made(stack.enter_context(Providers(options.seed)))
-            for made in (failover_lane, single_lane, fallbacks_lane)
+            made(stack.enter_context(Providers(options.seed))) for made in (failover_lane, single_lane, fallbacks_lane)
         ]
         replay = Replay(
             lanes, arrivals(options.seconds), options.seconds, phases=options.phases, patience_s=options.patience_s
         )
         screen = err if options.as_json else out
         if not options.as_json:
-            screen.print(WORDS, highlight=False)
-        live = screen.is_terminal and not options.as_json
-        asyncio.run(_watched(replay, (lambda: show_live(replay, screen)) if live else lambda: show_lines(replay, screen)))
+            screen.print(WORDS, highlight=False, markup=False)
+        show = show_live if screen.is_terminal and not options.as_json else show_lines
+        asyncio.run(_watched(replay, show(replay, screen)))
         if options.as_json:
-            out.print(json.dumps(as_dict(replay, options), indent=2), highlight=False, soft_wrap=True)
+            print(json.dumps(as_dict(replay, options), indent=2), file=out.file)
         else:
-            out.print(report(replay, out.width), "", verdict(replay), highlight=False)
+            out.print(report(replay, out.width), "", verdict(replay), highlight=False, sep="\n")
     return 1 if replay.figures(replay.lanes[0]).lost else 0
 
 
-async def _watched(replay: Replay, show: Callable[[], Awaitable[None]]) -> None:
+async def _watched(replay: Replay, shown: Coroutine[Any, Any, None]) -> None:
     """The replay, with a display beside it."""
-
-    async def showing() -> None:
-        await show()
-
     async with asyncio.TaskGroup() as running:
-        display = running.create_task(showing())
+        display = running.create_task(shown)
         await replay.run()
         display.cancel()
 

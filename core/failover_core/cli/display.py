@@ -13,9 +13,9 @@ from ..events import CircuitChanged, RequestLost, RequestServed
 from ..health.state import TargetHealth
 from ..trace import Attempt, RouteTrace, Verdict
 from .incident import HEALTHY, Phase
-from .lanes import PROVIDERS, Lane
+from .lanes import PROVIDERS
 from .replay import News, Replay
-from .score import DELAYED_FACTOR, Record, is_delayed
+from .score import Record, is_delayed
 
 LABEL_WIDTH = 17
 MAX_TIMELINE_WIDTH = 120
@@ -27,7 +27,7 @@ STRUCK = "white on red"
 
 def frame(replay: Replay, width: int, height: int) -> RenderableType:
     """The live screen, at most `width` x `height` characters."""
-    blocks = [
+    blocks: list[Text | Table] = [
         _title(replay),
         *_timelines(replay, width),
         _legend(replay),
@@ -37,7 +37,7 @@ def frame(replay: Replay, width: int, height: int) -> RenderableType:
         _circuits_table(replay),
         Text(),
     ]
-    used = sum(block.row_count + 1 if isinstance(block, Table) else 1 for block in blocks)
+    used = sum(_height(block) for block in blocks)
     return Group(*blocks, *_feed(replay.news, width, max(0, height - used - 1)))
 
 
@@ -48,7 +48,9 @@ def report(replay: Replay, width: int) -> RenderableType:
 
 def lanes_table(replay: Replay) -> Table:
     """The figures of each lane."""
-    table = _table("", "requests", "lost", "delayed", "waiting", "first text p50", "p99", "whole answer p50", "p99")
+    table = _table(
+        "in seconds", "asked", "lost", "delayed", "waiting", "first text\np50", "\np99", "answer\np50", "\np99"
+    )
     for lane in replay.lanes:
         now = replay.figures(lane)
         table.add_row(
@@ -57,7 +59,7 @@ def lanes_table(replay: Replay) -> Table:
             Text(str(now.lost), "bold red" if now.lost else "green"),
             Text(str(now.delayed), "yellow" if now.delayed else "green"),
             str(now.waiting),
-            *map(seconds, (now.first_p50_s, now.first_p99_s, now.total_p50_s, now.total_p99_s)),
+            *map(_cell, (now.first_p50_s, now.first_p99_s, now.total_p50_s, now.total_p99_s)),
         )
     return table
 
@@ -76,11 +78,6 @@ def bar(records: Sequence[Record], usual_s: float | None, delayed_after_s: float
     return BARS[min(max(level, 0), len(BARS) - 1)], "yellow" if delayed else "green"
 
 
-def seconds(value: float | None) -> str:
-    """For a column of seconds."""
-    return "" if value is None else "never" if value == inf else f"{value:.2f} s"
-
-
 def route_line(trace: RouteTrace) -> str:
     """The way of one request: "openai late after 1.0 s -> anthropic 1.44 s"."""
     return " → ".join(_attempt_words(attempt) for attempt in trace.attempts if attempt.verdict is not Verdict.CANCELLED)
@@ -89,7 +86,7 @@ def route_line(trace: RouteTrace) -> str:
 def _attempt_words(attempt: Attempt) -> str:
     name = attempt.target.name
     if attempt.verdict is Verdict.ANSWERED:
-        return f"{name} {seconds(attempt.started_s + (attempt.first_token_s or 0.0))}"
+        return f"{name} {attempt.started_s + (attempt.first_token_s or 0.0):.2f} s"
     if attempt.failure is not None:
         status = f" {attempt.failure.status}" if attempt.failure.status else ""
         return f"{name} {attempt.failure.kind}{status}"
@@ -99,7 +96,7 @@ def _attempt_words(attempt: Attempt) -> str:
 def _title(replay: Replay) -> Text:
     clock = f"{_clock(min(replay.now_s, replay.seconds))} of {_clock(replay.seconds)}" if replay.started else "starting"
     return Text.assemble(
-        ("Failover Kit demo", "bold"), "  a minute of real traffic, made-up incident at openai  ", (clock, "bold")
+        ("Failover Kit demo", "bold"), "   real traffic, made-up incident at openai   ", (clock, "bold")
     )
 
 
@@ -133,10 +130,10 @@ def _phase_style(phase: Phase) -> str:
 
 def _legend(replay: Replay) -> Text:
     limit_s = replay.delayed_after_s
-    after = "" if limit_s is None else f" (over {DELAYED_FACTOR:g} x the healthy median: {limit_s:.2f} s)"
-    return Text.assemble(
-        " " * LABEL_WIDTH, ("▂", "green"), " first text  ", ("▅", "yellow"), f" delayed{after}  ", ("✗", "bold red"), " lost"
-    )
+    delayed = " delayed  " if limit_s is None else f" delayed (over {limit_s:.2f} s)  "
+    signs: list[str | tuple[str, str]] = [("▂", "green"), " first text  ", ("▅", "yellow"), delayed]
+    signs += [("✗", "bold red"), " lost  ", ("·", "yellow"), " waiting"]
+    return Text.assemble(" " * LABEL_WIDTH, *signs)
 
 
 def _circuits_table(replay: Replay) -> Table:
@@ -165,14 +162,15 @@ def _feed(news: Sequence[News], width: int, lines: int) -> list[Text]:
 
 
 def _news_line(news: News) -> Text | None:
-    head = f"{_clock(news.at_s)}  {news.app:16}"
+    head = f"{_clock(news.at_s)}  {news.app:17}"
     match news.event:
         case RequestServed(trace):
             return Text(head + route_line(trace), "" if len(trace.attempts) > 1 else "dim")
         case RequestLost(trace, error):
             return Text(f"{head}lost: {type(error).__name__} after {route_line(trace)}", "bold red")
-        case CircuitChanged(target, old, new, reason, _):
-            return Text(f"{head}{target}: circuit {old} → {new} ({reason})", STATE_STYLES.get(new, ""))
+        case CircuitChanged(target, old, new, reason, _) if new != "probing":
+            short = reason.partition(":")[0]
+            return Text(f"{head}{target}: circuit {old} → {new} ({short})", STATE_STYLES.get(new, ""))
     return None
 
 
@@ -187,11 +185,22 @@ def _losses(replay: Replay) -> list[Text]:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), collapse_padding=True)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     table.columns[0].min_width = LABEL_WIDTH - 2
     return table
+
+
+def _height(block: Text | Table) -> int:
+    """In lines; the header of a table has as many as its longest column title."""
+    if isinstance(block, Text):
+        return 1
+    return block.row_count + max(str(column.header).count("\n") + 1 for column in block.columns)
+
+
+def _cell(seconds: float | None) -> str:
+    return "" if seconds is None else "never" if seconds == inf else f"{seconds:.2f}"
 
 
 def _clock(at_s: float) -> str:

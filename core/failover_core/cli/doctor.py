@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import TextIO
 
-from ..failure import ConfigError, FailoverError, Failure, FailureKind
+from ..failure import FailoverError, Failure, FailureKind
 from ..model import Target
 from ..providers.native import NativeChat
 
@@ -81,7 +81,7 @@ def _diagnosis(error: Exception, chat: NativeChat) -> str:
     said = " ".join(failure.message.split()) or type(error).__name__
     if chat.options.api_key:
         said = said.replace(chat.options.api_key, "[key]")
-    advice = "" if isinstance(error, ConfigError) else ADVICE.get(failure.kind, "")
+    advice = "" if isinstance(error, FailoverError) else ADVICE.get(failure.kind, "")  # ours say it themselves
     return f"{failure.kind}: {said:.200}" + (f" ({advice})" if advice else "")
 
 

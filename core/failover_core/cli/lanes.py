@@ -1,12 +1,12 @@
 """The demo's lanes: one way each to get the same answers, every one with providers of its own.
 
-What a user of Failover Kit writes is in `failover_lane`: a LangChain chain and a LlamaIndex chat engine over three native
-targets, with default settings.
+What a user of Failover Kit writes is in `failover_lane` and `built_apps`: a LangChain chain and a LlamaIndex chat
+engine over three native targets, with default settings.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from random import Random
@@ -15,8 +15,9 @@ from typing import Any
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
-from langchain_failover import ChatFailover
 from llama_index.core.chat_engine import SimpleChatEngine
+
+from langchain_failover import ChatFailover
 from llamaindex_failover import FailoverLLM
 
 from ..client import Failover
@@ -50,17 +51,18 @@ class Providers:
         }
 
     def __enter__(self) -> Providers:
-        for name, server in self.servers.items():
-            server.start().always(HEALTHY.applied(self._rng[name]))
+        for server in self.servers.values():
+            server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         for server in self.servers.values():
             server.stop()
 
-    def strike(self, phase: Phase) -> None:
-        """From now on the first provider behaves as in `phase`."""
-        self.servers[PROVIDERS[0]].always(phase.applied(self._rng[PROVIDERS[0]]))
+    def enter(self, phase: Phase) -> None:
+        """From now on the first provider behaves as in `phase`, the others are healthy."""
+        for name, server in self.servers.items():
+            server.always((phase if name == PROVIDERS[0] else HEALTHY).applied(self._rng[name]))
 
     def url(self, name: str) -> str:
         server = self.servers[name]
@@ -77,6 +79,7 @@ class Lane:
         apps: take turns with the questions.
         warm_up: what to ask once before the replay, so that imports and first connections are not measured.
         failovers: for Failover Kit's lane, the `Failover` of each app by the app's name.
+        closers: close what would stay open; Failover Kit's native targets see to that themselves.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Lane:
     apps: tuple[Ask, ...]
     warm_up: tuple[Ask, ...]
     failovers: Mapping[str, Failover] = field(default_factory=dict)
+    closers: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
 def failover_lane(providers: Providers) -> Lane:
@@ -98,16 +102,18 @@ def failover_lane(providers: Providers) -> Lane:
 
 def single_lane(providers: Providers) -> Lane:
     """The first provider's model and nothing else."""
-    app = chained(plain_openai(providers.url("openai"), MODELS["openai"]))
-    return Lane("one model alone", providers, (app,), (app,))
+    model = plain_openai(providers.url("openai"), MODELS["openai"])
+    app = chained(model)
+    return Lane("one model alone", providers, (app,), (app,), closers=(model.close,))
 
 
 def fallbacks_lane(providers: Providers) -> Lane:
     """LangChain's own way."""
     made = {"openai": plain_openai, "anthropic": plain_anthropic, "google": plain_google}
-    first, *others = (made[name](providers.url(name), model) for name, model in MODELS.items())
-    app = chained(first.with_fallbacks(others))
-    return Lane("with_fallbacks", providers, (app,), tuple(map(chained, (first, *others))))
+    models = [made[name](providers.url(name), model) for name, model in MODELS.items()]
+    app = chained(models[0].with_fallbacks(models[1:]))
+    closers = tuple(model.close for model in models)
+    return Lane("with_fallbacks", providers, (app,), tuple(map(chained, models)), closers=closers)
 
 
 def built_apps(targets: Sequence[Target]) -> tuple[tuple[Ask, Ask], dict[str, Failover]]:

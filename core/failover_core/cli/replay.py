@@ -15,7 +15,7 @@ from .score import DELAYED_FACTOR, Figures, Record, figures, usual_first_s
 from .traffic import Arrival, answer_to
 
 PATIENCE_S = 20.0
-NEWS_KEPT = 6000
+NEWS_KEPT = 60
 WARM_UP = Arrival(0, 0.0, 20)
 
 
@@ -96,25 +96,32 @@ class Replay:
 
     async def run(self) -> None:
         """Ask everything at its time; ends when every request is answered or lost."""
+        try:
+            await self._warm_up()
+            self._began_s = monotonic()
+            async with asyncio.TaskGroup() as running:
+                running.create_task(self._run_incident())
+                for arrival in self._traffic:
+                    await self._until(arrival.at_s)
+                    for lane in self.lanes:
+                        running.create_task(self._ask(lane, arrival))
+                await self._until(self.seconds)
+        finally:
+            for close in (close for lane in self.lanes for close in lane.closers):
+                await close()
+
+    async def _warm_up(self) -> None:
         for lane in self.lanes:
             for ask in lane.warm_up:
                 await _text_of(ask, WARM_UP.question)
             for app, failover in lane.failovers.items():
                 failover.subscribe(self._listener(app))
-        self._began_s = monotonic()
-        async with asyncio.TaskGroup() as running:
-            running.create_task(self._strike())
-            for arrival in self._traffic:
-                await self._until(arrival.at_s)
-                for lane in self.lanes:
-                    running.create_task(self._ask(lane, arrival))
-            await self._until(self.seconds)
 
-    async def _strike(self) -> None:
+    async def _run_incident(self) -> None:
         for phase in self.phases:
             await self._until(phase.from_share * self.seconds)
             for lane in self.lanes:
-                lane.providers.strike(phase)
+                lane.providers.enter(phase)
 
     async def _ask(self, lane: Lane, arrival: Arrival) -> None:
         record = Record(arrival.number, self.now_s)

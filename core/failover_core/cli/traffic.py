@@ -1,7 +1,7 @@
 """The demo's traffic: when real users asked, and how long the answers were.
 
-The slice is one minute of the Azure LLM inference trace of 2023 (CC-BY 4.0, see `testing/data/NOTICE`). It holds times and
-token counts; what is asked and answered is made up here, the same for every lane.
+The slice is one minute of the Azure LLM inference trace of 2023 (CC-BY 4.0, see `testing/data/NOTICE`). It holds times
+and token counts; what is asked and answered is made up here, the same for every lane.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from random import Random
 
 SLICE = "azure_llm_conv_2023_minute.csv"
 SLICE_S = 60.0
-KEEP_EVERY = 1
 CHARS_PER_TOKEN = 4
 
-_WORDS = """
-answer attempt bridge budget caller circuit clock cloud coast copper course delta echo engine error evening field
-figure garden gate harbour health hour island junction keeper lantern ledger letter level limit market meadow measure
-message mirror morning north number office orchard outage paper path pattern piece plan pocket probe queue question
-railway reason record region request river route sample second signal silence station stream summer table target tide
-token tower traffic valley verdict village voice water weather window winter wire word yard
-""".split()
+_WORDS = re.findall(
+    r"\w+",
+    """
+    answer attempt bridge budget caller circuit clock cloud coast copper course delta echo engine error evening field
+    figure garden gate harbour health hour island junction keeper lantern ledger letter level limit market meadow
+    measure message mirror morning north number office orchard outage paper path pattern piece plan pocket probe queue
+    question railway reason record region request river route sample second signal silence station stream summer table
+    target tide token tower traffic valley verdict village voice water weather window winter wire word yard
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,9 @@ class Arrival:
 
 
 def arrivals(seconds: float) -> list[Arrival]:
-    """The requests of the first `seconds` seconds, every second one of them; after a minute, the minute comes again."""
-    early = takewhile(lambda row: row[0] < seconds, _endless())
-    kept = [row for index, row in enumerate(early) if index % KEEP_EVERY == 0]
-    return [Arrival(number, at_s, tokens) for number, (at_s, tokens) in enumerate(kept, start=1)]
+    """The requests of the first `seconds` seconds; after a minute, the minute comes again."""
+    asked = takewhile(lambda row: row[0] < seconds, _endless())
+    return [Arrival(number, at_s, tokens) for number, (at_s, tokens) in enumerate(asked, start=1)]
 
 
 def answer_to(question: str) -> str:

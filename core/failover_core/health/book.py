@@ -176,9 +176,8 @@ class HealthBook:
             old = self._snapshot[permit.name]
             new = old.copy()
             new.in_flight -= 1
-            if (
-                permit.how is Admission.PROBE
-            ):  # an attempt forced past the circuit shares the probe's epoch, not its lease
+            # An attempt forced past the circuit shares the probe's epoch, but not its lease.
+            if permit.how is Admission.PROBE:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, "the probe was cancelled", now)

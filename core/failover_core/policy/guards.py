@@ -35,7 +35,7 @@ def does_not_fit(target: Target, info: RequestInfo) -> str | None:
 
 
 def lacks(target: Target, info: RequestInfo) -> str | None:
-    missing = info.needs & target.lacks
+    missing = target.lacks.intersection(info.needs)
     return f"it cannot do {', '.join(sorted(missing))}" if missing else None
 
 

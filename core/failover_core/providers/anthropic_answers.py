@@ -155,7 +155,7 @@ def _refusal(ended: Any) -> str | None:
     if ended.stop_reason != "refusal":
         return None
     details = getattr(ended, "stop_details", None)
-    said = (getattr(details, "category", None), getattr(details, "explanation", None))
+    said = (_field(details, "category"), _field(details, "explanation"))
     return ": ".join(text for text in said if text) or "refusal"
 
 
@@ -164,16 +164,19 @@ def _usage(usage: Any) -> Usage | None:
         return None
 
     def count(name: str, of: Any = usage) -> int:
-        value = of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)
+        value = _field(of, name)
         return value if isinstance(value, int) else 0
 
-    details = usage.get("output_tokens_details") if isinstance(usage, Mapping) else None
-    details = details or getattr(usage, "output_tokens_details", None)
     cached, written = count("cache_read_input_tokens"), count("cache_creation_input_tokens")
     return Usage(
         input_tokens=count("input_tokens") + cached + written,
         output_tokens=count("output_tokens"),
         cached_input_tokens=cached,
         cache_write_tokens=written,
-        reasoning_tokens=count("thinking_tokens", details),
+        reasoning_tokens=count("thinking_tokens", _field(usage, "output_tokens_details")),
     )
+
+
+def _field(of: Any, name: str) -> Any:
+    """Of an object, or of a dict: that is how an SDK gives fields that are newer than itself."""
+    return of.get(name) if isinstance(of, Mapping) else getattr(of, name, None)

@@ -1,4 +1,4 @@
-"""Native targets of Google through the `google-genai` SDK (1.50 to 3). See `openai.py`, which is built the same way.
+"""Native targets of Google through the `google-genai` SDK (1.52 to 3). See `openai.py`, which is built the same way.
 
 The SDK gets HTTP clients of ours, for three reasons. With aiohttp installed its async client sleeps 1 to 10 s and tries
 again behind our back when a connection is refused. It has one time limit for connecting and for reading. And a stream
@@ -89,8 +89,10 @@ class GoogleChat(NativeChat):
 
     def _payload(self, request: Any) -> dict[str, Any]:
         payload = wire.payload(self._request(request), self.model)
-        timeout = _milliseconds(attempt_timeout_s(self.options.timeout_s))
-        payload["config"].setdefault("http_options", {"timeout": timeout})
+        timeout = {"timeout": _milliseconds(attempt_timeout_s(self.options.timeout_s))}
+        given = payload["config"].get("http_options") or {}
+        if isinstance(given, dict):
+            payload["config"]["http_options"] = {**timeout, **given}
         return payload
 
     def _open_sync(self) -> Any:

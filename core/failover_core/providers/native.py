@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ..context import current_attempt
-from ..failure import ConfigError, Failure, FailureKind
+from ..failure import ConfigError, FailoverError, Failure, FailureKind
 from .answers import ChatChunk, ChatResponse
 from .chat import ChatRequest
 from .clients import ClientPool
@@ -133,10 +133,11 @@ class NativeChat:
         host = urlsplit(base_url).hostname or "" if base_url else ""
         return bool(base_url) and not host.endswith(self.own_hosts)
 
-    def _no_key(self) -> ConfigError:
+    def _no_key(self) -> FailoverError:
+        """An `auth` failure of this target, like a key that is refused; no `ConfigError`, which ends the call."""
         where = " or ".join(self.key_variables)
         message = f"no API key for {self.provider}:{self.model}: set {where}, or pass api_key= to Target.native"
-        return ConfigError(message, failure=Failure(FailureKind.AUTH, message, provider=self.provider))
+        return FailoverError(message, failure=Failure(FailureKind.AUTH, message, provider=self.provider))
 
 
 def attempt_timeout_s(limit_s: float) -> float:

@@ -44,7 +44,7 @@ class Joiner:
         if end is None:
             return ""
         self.joined = True
-        return self._without_shown_spaces(self._text[self._ends[end - 1] :])
+        return self._without_shown_spaces(self._text[self._ends[end - 1] if end else 0 :])
 
     @property
     def settled(self) -> bool:

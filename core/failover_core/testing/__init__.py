@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import faults
     from .answers import Answer, Ask, Tool, ToolCall, Turn, default_script
+    from .behaviour import Behaviour
     from .calls import Call
     from .faults import PRESETS, Fault
     from .server import ProviderServer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Answer": "answers",
     "Ask": "answers",
+    "Behaviour": "behaviour",
     "Call": "calls",
     "Fault": "faults",
     "PRESETS": "faults",
@@ -33,6 +35,7 @@ __all__ = [
     "PRESETS",
     "Answer",
     "Ask",
+    "Behaviour",
     "Call",
     "Fault",
     "ProviderServer",

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from .schema import fill
 
-_ARGUMENT_CHARACTERS = 12
+_ARGUMENT_CHARACTERS = 12  # a piece of streamed tool arguments
+_SHORTEST_QUOTE = 12  # in characters; fewer can stand in any text by chance
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "malformed_call"]
 
@@ -191,19 +192,20 @@ def continued(ask: Ask, say: Callable[[Ask], Answer]) -> str | None:
 
     It is such a request when the message before it is the assistant's and is how our own answer to the earlier
     messages begins, and when the request quotes its last characters. The rest starts with what was quoted.
+    A conversation that ends with the assistant's own words (a prefill) goes on right after them.
     """
-    if len(ask.messages) < 3:
+    messages = list(ask.messages)
+    request = messages.pop().text if messages and messages[-1].role == "user" else ""
+    partial = messages.pop() if messages else None
+    if partial is None or partial.role != "assistant" or partial.tool_calls or not partial.text.strip():
         return None
-    *earlier, partial, request = ask.messages
     shown = partial.text.rstrip()
-    if partial.role != "assistant" or partial.tool_calls or request.role != "user" or not shown:
-        return None
     quoted = 0
-    while quoted < len(shown) and shown[-quoted - 1 :] in request.text:
+    while quoted < len(shown) and shown[-quoted - 1 :] in request:
         quoted += 1
-    if quoted < min(12, len(shown)):
+    if request and quoted < min(_SHORTEST_QUOTE, len(shown)):
         return None
-    whole = say(replace(ask, messages=tuple(earlier))).text
+    whole = say(replace(ask, messages=tuple(messages))).text
     return whole[len(shown) - quoted :] if whole.startswith(shown) else None
 
 

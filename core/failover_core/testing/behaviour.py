@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .answers import Script, answer_to, pieces_of
+from .answers import Ask, Script, answer_to, pieces_of
 from .faults import Fault
 from .reply import Reply
 from .wires import Incoming, Rejected
@@ -31,25 +31,22 @@ class Behaviour:
 
     def reply_to(self, incoming: Incoming, body: Any, fault: Fault) -> tuple[Reply, int]:
         """The reply, and the tokens that it costs."""
-        reply = fault.instead(incoming) or self._refused(incoming, body)
+        try:
+            return self._reply_to(incoming, body, fault)
+        except Rejected as rejected:
+            return incoming.wire.error(rejected.problem), 0
+        except Exception as error:
+            _log.exception("The answer= function or a fault of a ProviderServer raised")
+            text = f"The answer= function or the fault {fault!r} raised {error!r}"
+            return incoming.wire.error(incoming.problem_of_status(500, text)), 0
+
+    def _reply_to(self, incoming: Incoming, body: Any, fault: Fault) -> tuple[Reply, int]:
+        reply = fault.instead(incoming)
         if reply is not None:
             return reply, 0
         wire = incoming.wire
-        try:
-            if self.check_requests:
-                wire.check(body, incoming.model)
-            ask = wire.read(body, incoming.model, incoming.stream)
-        except Rejected as rejected:
-            return wire.error(rejected.problem), 0
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # A shape that the checks do not know; the real API would not take it either.
-            return wire.error(incoming.problem_of_status(400, f"Invalid request: {error!r}")), 0
-        try:
-            answer = answer_to(ask, self.answer, continuation=self.continuation)
-        except Exception as error:
-            _log.exception("The answer= function of a ProviderServer raised")
-            return wire.error(incoming.problem_of_status(500, f"The answer= function raised {error!r}")), 0
-        answer = fault.change_answer(ask, answer)
+        ask = self._understood(incoming, body)
+        answer = fault.change_answer(ask, answer_to(ask, self.answer, continuation=self.continuation))
         reply = wire.stream(ask, answer, self.words_per_chunk) if ask.stream else wire.plain(ask, answer)
         paced = replace(
             reply,
@@ -59,10 +56,15 @@ class Behaviour:
         )
         return fault.change_reply(incoming, paced), ask.prompt_tokens + answer.output_tokens
 
-    def _refused(self, incoming: Incoming, body: Any) -> Reply | None:
+    def _understood(self, incoming: Incoming, body: Any) -> Ask:
         if not isinstance(body, dict):
-            problem = incoming.problem_of_status(400, "We could not parse the JSON body of your request.")
-            return incoming.wire.error(problem)
+            raise Rejected(incoming.problem_of_status(400, "We could not parse the JSON body of your request."))
         if incoming.model and not self.has(incoming.model):
-            return incoming.wire.error(incoming.problem_of_status(404))
-        return None
+            raise Rejected(incoming.problem_of_status(404))
+        try:
+            if self.check_requests:
+                incoming.wire.check(body, incoming.model)
+            return incoming.wire.read(body, incoming.model, incoming.stream)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A shape that the checks do not know; the real API would not take it either.
+            raise Rejected(incoming.problem_of_status(400, f"Invalid request: {error!r}")) from error

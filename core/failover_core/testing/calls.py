@@ -65,13 +65,13 @@ class CallLog:
         self._calls: list[Call] = []
         self._served = 0
         self._changed = threading.Condition()
-        self._open = 0
+        self._open: dict[int, Call] = {}
 
     def open(self, **facts: Any) -> Call:
         with self._changed:
             self._served += 1
-            self._open += 1
             call = Call(number=self._served, received_s=time.monotonic(), **facts)
+            self._open[call.number] = call
             self._calls.append(call)
             self._changed.notify_all()
             return call
@@ -79,8 +79,14 @@ class CallLog:
     def close(self, call: Call) -> None:
         """The server is done with the call."""
         with self._changed:
-            self._open -= 1
+            del self._open[call.number]
             self._changed.notify_all()
+
+    def drop(self) -> None:
+        """The server breaks off all calls under way."""
+        with self._changed:
+            for call in self._open.values():
+                call.end("fault")
 
     def calls(self) -> list[Call]:
         with self._changed:
@@ -96,7 +102,7 @@ class CallLog:
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self._open == 0, timeout_s)
+            return self._changed.wait_for(lambda: not self._open, timeout_s)
 
 
 def without_secrets(headers: Mapping[str, str]) -> dict[str, str]:

@@ -13,12 +13,8 @@ three wires: OpenAI chat completions, Anthropic messages and Gemini generateCont
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Coroutine, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
 try:
     from aiohttp import web
@@ -29,15 +25,14 @@ from .answers import Script, default_script
 from .behaviour import Behaviour
 from .calls import Call, CallLog, without_secrets
 from .faults import Fault
+from .host import Host
 from .reply import Reply, plain_reply
 from .script import FaultScript, Match, QuotaWindow
-from .transport import Listener, drop_connections, send, web_server
+from .transport import send
 from .wires import AnthropicWire, GeminiWire, Incoming, OpenAIWire, Problem, Route, Wire
 
-T = TypeVar("T")
 _HEALTHY = Fault()
-_MODELS = ("gpt-4o-mini", "claude-sonnet-4-5", "gemini-2.5-flash")
-_PATIENCE_S = 10.0
+_MODELS = ("gpt-4o-mini", "claude-haiku-4-5", "gemini-2.5-flash")
 
 
 class ProviderServer:
@@ -55,6 +50,8 @@ class ProviderServer:
         continuation: answer a request to go on after a cut with the rest of the answer (see `answers.continued`).
         check_requests: answer requests that the real API would not take with its 400.
         accepts_prefill: take Anthropic requests that end with an assistant message, as older models do.
+        keep_alive: whether connections stay open after a response. With False an async client that nobody closes
+            leaves no socket behind when its event loop ends.
         models: the models it has; others get the provider's 404. None = any, and three are listed.
         requests_per_minute, tokens_per_minute: what the rate-limit headers tell; not enforced.
     """
@@ -71,6 +68,7 @@ class ProviderServer:
         continuation: bool = True,
         check_requests: bool = True,
         accepts_prefill: bool = False,
+        keep_alive: bool = True,
         models: Sequence[str] | None = None,
         requests_per_minute: int = 10_000,
         tokens_per_minute: int = 2_000_000,
@@ -84,47 +82,27 @@ class ProviderServer:
             check_requests=check_requests,
             models=None if models is None else tuple(models),
         )
-        self._host = host
-        self._port = port
+        self._keep_alive = keep_alive
         self._wires: tuple[Wire, ...] = (
             AnthropicWire(accepts_prefill=accepts_prefill),
             OpenAIWire(),
             GeminiWire(),
         )
         self._calls = CallLog()
-        self._live: dict[asyncio.Task[Any], Call] = {}
         self._faults = FaultScript()
         self._quota = QuotaWindow(requests_per_minute, tokens_per_minute)
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: Listener | None = None
-        self._server: web.Server | None = None
-        self._stopping: asyncio.Event | None = None
+        self._host = Host(self._handle, host, port, on_drop=self._calls.drop)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
     def start(self) -> ProviderServer:
         """Start to listen. Raises OSError when the port is taken."""
-        if self._thread is not None:
-            raise RuntimeError("This ProviderServer runs already")
-        ready: Future[None] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(ready)), name="provider-server", daemon=True
-        )
-        self._thread.start()
-        try:
-            ready.result(_PATIENCE_S)
-        except BaseException:
-            self._thread = None
-            raise
+        self._host.start()
         return self
 
     def stop(self) -> None:
         """Close the port and every connection at once; requests under way are dropped."""
-        thread, self._thread = self._thread, None
-        if thread is not None and self._loop is not None and self._stopping is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            thread.join(_PATIENCE_S)
+        self._host.stop()
 
     def __enter__(self) -> ProviderServer:
         return self.start()
@@ -134,23 +112,22 @@ class ProviderServer:
 
     def refuse(self) -> None:
         """Be gone: new connections are refused, existing ones are closed at once. The port stays reserved."""
-        self._on_loop(self._refuse())
+        self._host.refuse()
 
     def accept(self) -> None:
         """Be back, on the same port."""
-        self._on_loop(self._accept())
+        self._host.accept()
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
-        if self._listener is None:
-            raise RuntimeError("This ProviderServer has no port before start()")
-        return self._listener.port
+        return self._host.port
 
     @property
     def base_url(self) -> str:
-        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
+        address = self._host.address
+        return f"http://{f'[{address}]' if ':' in address else address}:{self.port}"
 
     @property
     def openai_url(self) -> str:
@@ -211,45 +188,7 @@ class ProviderServer:
         """Wait until no request is under way; False when one still is after `timeout_s` seconds."""
         return self._calls.wait_until_idle(timeout_s)
 
-    # --- the server's thread -------------------------------------------------------------------------------------
-
-    async def _run(self, ready: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        self._server = web_server(self._handle)
-        try:
-            self._listener = Listener(self._host, self._port)
-            await self._listener.open(self._server)
-        except OSError as error:
-            ready.set_exception(error)
-            return
-        ready.set_result(None)
-        await self._stopping.wait()
-        self._listener.close()
-        await self._drop()
-
-    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._thread is None or self._loop is None:
-            work.close()
-            raise RuntimeError("This ProviderServer does not run: start() it first")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE_S)
-
-    async def _refuse(self) -> None:
-        assert self._listener is not None
-        self._listener.refuse()
-        await self._drop()
-
-    async def _accept(self) -> None:
-        assert self._listener is not None and self._server is not None
-        await self._listener.open(self._server)
-
-    async def _drop(self) -> None:
-        assert self._server is not None
-        for call in self._live.values():
-            call.end("fault")
-        drop_connections(self._server)
-        if self._live:
-            await asyncio.wait(self._live)
+    # --- on the server's thread ----------------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -258,9 +197,9 @@ class ProviderServer:
             if route is not None:
                 break
         else:
-            return _as_response(self._wires[0].error(_no_such_path(request)))
+            return self._at_once(self._wires[0].error(_no_such_path(request)))
         if route.kind != "answer":
-            return self._tell_models(wire, route)
+            return self._at_once(self._models(wire, route))
         return await self._serve(request, wire, route)
 
     async def _serve(self, request: web.BaseRequest, wire: Wire, route: Route) -> web.StreamResponse:
@@ -284,25 +223,30 @@ class ProviderServer:
             body=body,
             fault=fault,
         )
-        task = asyncio.current_task()
-        assert task is not None
-        self._live[task] = call
         try:
             reply, tokens = self.behaviour.reply_to(incoming, body, fault or _HEALTHY)
             quota = self._quota.spend(tokens)
             if reply.status == 429:
                 quota = replace(quota, remaining_requests=0)
-            return await send(reply, request, call, wire.headers(quota) if reply.from_provider else {})
+            headers = wire.headers(quota) if reply.from_provider else {}
+            return await send(reply, request, call, headers, keep_alive=self._keep_alive)
         finally:
-            del self._live[task]
             self._calls.close(call)
 
-    def _tell_models(self, wire: Wire, route: Route) -> web.StreamResponse:
+    def _models(self, wire: Wire, route: Route) -> Reply:
         if route.model is None:
-            return _as_response(plain_reply(wire.list_models(self.behaviour.models or _MODELS)))
+            return plain_reply(wire.list_models(self.behaviour.models or _MODELS))
         if not self.behaviour.has(route.model):
-            return _as_response(wire.error(Incoming(wire, route.model, stream=False).problem_of_status(404)))
-        return _as_response(plain_reply(wire.get_model(route.model)))
+            return wire.error(Incoming(wire, route.model, stream=False).problem_of_status(404))
+        return plain_reply(wire.get_model(route.model))
+
+    def _at_once(self, reply: Reply) -> web.Response:
+        """What is no request for an answer: without faults, and not in the log."""
+        body = b"".join(part.data for part in reply.parts)
+        response = web.Response(status=reply.status, body=body, content_type=reply.content_type)
+        if not self._keep_alive:
+            response.force_close()
+        return response
 
 
 def _no_such_path(request: web.BaseRequest) -> Problem:
@@ -311,8 +255,3 @@ def _no_such_path(request: web.BaseRequest) -> Problem:
         "/v1beta/models/MODEL:generateContent (or :streamGenerateContent), and the lists of models"
     )
     return Problem(404, text, type="not_found_error")
-
-
-def _as_response(reply: Reply) -> web.Response:
-    body = b"".join(part.data for part in reply.parts)
-    return web.Response(status=reply.status, body=body, content_type="application/json", headers=dict(reply.headers))

@@ -1,4 +1,4 @@
-"""The socket side of the provider server: listening and refusing, and sending a `Reply` the way it says.
+"""Sending a `Reply` the way it says.
 
 Here a fault becomes real: a reset is a RST (SO_LINGER 0, then abort), a cut is a FIN in the middle of a body, silence
 is a handler that waits for the client to leave.
@@ -17,13 +17,16 @@ from aiohttp import web
 from .calls import Call
 from .reply import Reply, Role
 
-_LONGEST_REQUEST_BYTES = 256 * 1024 * 1024
 _RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
-async def send(reply: Reply, request: web.BaseRequest, call: Call, headers: Mapping[str, str]) -> web.StreamResponse:
+async def send(
+    reply: Reply, request: web.BaseRequest, call: Call, headers: Mapping[str, str], *, keep_alive: bool
+) -> web.StreamResponse:
     """Send `reply` with further `headers`, and keep the record of it in `call`."""
     response = web.StreamResponse(status=reply.status, headers={**headers, **reply.headers})
+    if not keep_alive:
+        response.force_close()
     if "content-type" not in response.headers:
         response.headers["Content-Type"] = reply.content_type
     try:
@@ -108,62 +111,3 @@ async def _hang(reply: Reply, response: web.StreamResponse) -> None:
 async def _pause(seconds: float) -> None:
     if seconds > 0:
         await asyncio.sleep(seconds)
-
-
-class Listener:
-    """The port of a server, open or closed. While it is closed the port stays ours and connections are refused."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        self._held: socket.socket | None = _bound(host, port)
-        self.port: int = self._held.getsockname()[1]
-        self._server: asyncio.Server | None = None
-
-    async def open(self, protocol: web.Server) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            # aiohttp and asyncio switch Nagle's algorithm off on what is accepted here.
-            self._server = await asyncio.get_running_loop().create_server(protocol, sock=held, backlog=1024)
-
-    def refuse(self) -> None:
-        """Stop listening. A socket that is bound but does not listen keeps others from taking the port."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self._held = _bound(self.host, self.port)
-
-    def close(self) -> None:
-        self.refuse()
-        if self._held is not None:
-            self._held.close()
-            self._held = None
-
-
-def web_server(handler: object) -> web.Server:
-    """The HTTP protocol around `handler`: it is cancelled when its client leaves, and takes long prompts."""
-    loop = asyncio.get_running_loop()
-
-    def factory(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LONGEST_REQUEST_BYTES)
-
-    return web.Server(handler, request_factory=factory, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]
-
-
-def drop_connections(server: web.Server) -> None:
-    """Close every connection at once, in use or idle; their handlers are cancelled."""
-    for connection in server.connections:
-        if connection.transport is not None:
-            connection.transport.abort()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-        sock.setblocking(False)
-    except OSError:
-        sock.close()
-        raise
-    return sock

@@ -20,10 +20,7 @@ from failover_core.providers import (
     as_chat_request,
     request_info,
 )
-from native_targets import ALIVE, PROVIDERS, STYLES, answer
-
-pytestmark = [pytest.mark.parametrize("provider", PROVIDERS)]
-styled = pytest.mark.parametrize("style", STYLES)
+from native_targets import ALIVE, PROVIDERS, answer, everywhere, on, streamed
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = ToolSpec("get_weather", "The weather in a city.", CITY)
@@ -40,7 +37,7 @@ def target(provider: str, name: str = "first", **options: Any) -> Target:
     return made
 
 
-@styled
+@everywhere
 async def test_text_and_usage(llmock: Any, provider: str, style: str) -> None:
     llmock.reply("Hello from outside.")
     response = await answer(target(provider), "hi", style)
@@ -50,7 +47,7 @@ async def test_text_and_usage(llmock: Any, provider: str, style: str) -> None:
     llmock.assert_resilient(strict=True)
 
 
-@styled
+@everywhere
 async def test_a_tool_loop(llmock: Any, provider: str, style: str) -> None:
     history = [ChatMessage("user", "What is the weather in Paris?")]
     first = await answer(target(provider), as_chat_request(history, tools=[WEATHER]), style)
@@ -65,18 +62,14 @@ async def test_a_tool_loop(llmock: Any, provider: str, style: str) -> None:
     llmock.assert_resilient(strict=True)
 
 
-@styled
+@on("openai", "google")  # llmock does not know Anthropic's output_config
 async def test_json_schema(llmock: Any, provider: str, style: str) -> None:
-    if provider == "anthropic":
-        pytest.skip("llmock does not know output_config")
     response = await answer(target(provider), as_chat_request("hi", response_format=CITY), style)
     assert json.loads(response.text) == {"city": "mock-city"}
 
 
-@styled
+@on("anthropic")
 async def test_json_schema_of_older_claude_models_comes_by_a_tool(llmock: Any, provider: str, style: str) -> None:
-    if provider != "anthropic":
-        pytest.skip("only they need it")
     made = Target.native("anthropic:somebody-s-model")  # an unknown maker's, which gets the older way too
     ALIVE.append(made)
     response = await answer(made, as_chat_request("hi", response_format=CITY), style)
@@ -84,10 +77,8 @@ async def test_json_schema_of_older_claude_models_comes_by_a_tool(llmock: Any, p
     assert response.tool_calls == () and response.finish_reason == "stop"
 
 
-@styled
+@on("openai", "anthropic")  # Google sends none
 async def test_rate_limits(llmock: Any, provider: str, style: str) -> None:
-    if provider == "google":
-        pytest.skip("llmock sends Google no limits either")
     llmock.limits(rpm=60, tpm=90_000)
     facts = (await answer(target(provider), "hi", style)).rate_limit
     assert facts.limit_requests == 60 and facts.remaining_requests == 59
@@ -107,7 +98,7 @@ async def failed_over(failover: Failover, style: str, prompt: str = "hi") -> str
     return accumulate([chunk async for chunk in failover.astream(request, info)]).text
 
 
-@styled
+@everywhere
 async def test_retry_after_is_waited_for(llmock: Any, provider: str, style: str) -> None:
     llmock.rate_limit(times=1, retry_after=0.15).reply("In the end.")
     failover = Failover([target(provider)])
@@ -116,7 +107,7 @@ async def test_retry_after_is_waited_for(llmock: Any, provider: str, style: str)
     llmock.assert_resilient(strict=True)
 
 
-@styled
+@everywhere
 async def test_an_outage_is_survived_by_the_next_target(llmock: Any, provider: str, style: str) -> None:
     other = PROVIDERS[PROVIDERS.index(provider) - 1]
     llmock.fail(503, times=None, retry_after=0.01, provider=SERVER_NAMES[provider])
@@ -126,7 +117,7 @@ async def test_an_outage_is_survived_by_the_next_target(llmock: Any, provider: s
     llmock.assert_resilient()
 
 
-@styled
+@everywhere
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 async def test_what_cannot_work_is_asked_once(llmock: Any, provider: str, style: str, status: int) -> None:
     llmock.fail(status, times=None)
@@ -136,7 +127,7 @@ async def test_what_cannot_work_is_asked_once(llmock: Any, provider: str, style:
     llmock.assert_resilient()
 
 
-@pytest.mark.parametrize("style", ["stream", "astream"])
+@streamed
 @pytest.mark.parametrize("fault", ["truncate", "disconnect", "corrupt"])
 async def test_a_broken_stream_is_never_taken_for_an_answer(llmock: Any, provider: str, style: str, fault: str) -> None:
     text = "A long answer, told in many words, so that it can break somewhere in the middle of them all."
@@ -147,7 +138,7 @@ async def test_a_broken_stream_is_never_taken_for_an_answer(llmock: Any, provide
     llmock.assert_resilient()
 
 
-@pytest.mark.parametrize("style", ["stream", "astream"])
+@streamed
 async def test_a_truncated_stream_of_the_only_target_is_an_error(llmock: Any, provider: str, style: str) -> None:
     llmock.truncate(after_chunks=2, times=None)
     with pytest.raises(AllTargetsFailed) as caught:
@@ -155,7 +146,7 @@ async def test_a_truncated_stream_of_the_only_target_is_an_error(llmock: Any, pr
     assert caught.value.failure.kind is FailureKind.STREAM_BROKEN
 
 
-@styled
+@everywhere
 async def test_context_overflow_is_recognised(llmock: Any, provider: str, style: str) -> None:
     llmock.context_overflow(times=None)
     with pytest.raises(AllTargetsFailed) as caught:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from failover_core.providers import (
     CallTool,
     ChatMessage,
@@ -23,10 +22,7 @@ from failover_core.providers import (
 )
 from failover_core.testing import Answer, ProviderServer
 from failover_core.testing import ToolCall as Said
-from native_targets import MODELS, PROVIDERS, STYLES, answer, chunks, native
-
-pytestmark = [pytest.mark.parametrize("provider", PROVIDERS)]
-styled = pytest.mark.parametrize("style", STYLES)
+from native_targets import MODELS, answer, chunks, everywhere, native, on, streamed
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = ToolSpec("weather", "The weather in a city.", CITY)
@@ -38,7 +34,7 @@ def body(server: ProviderServer) -> dict:
     return server.log[-1].body
 
 
-@styled
+@everywhere
 async def test_text(server: ProviderServer, provider: str, style: str) -> None:
     response = await answer(native(provider, server), "What is failover?", style)
     assert response.text.startswith("You asked: What is failover?")
@@ -50,7 +46,7 @@ async def test_text(server: ProviderServer, provider: str, style: str) -> None:
     assert response.id
 
 
-@pytest.mark.parametrize("style", ["stream", "astream"])
+@streamed
 async def test_a_stream_comes_in_pieces_that_tell_the_end_once(
     server: ProviderServer, provider: str, style: str
 ) -> None:
@@ -60,7 +56,7 @@ async def test_a_stream_comes_in_pieces_that_tell_the_end_once(
     assert accumulate(got).text == (await answer(native(provider, server), "What is failover?", "call")).text
 
 
-@styled
+@everywhere
 async def test_parallel_tool_calls(provider: str, style: str) -> None:
     said = [Said("weather", {"city": "Zürich"}), Said("local_time", {"city": "Lagos"}), Said("weather", {})]
     with ProviderServer(lambda ask: Answer("Let me look.", tuple(said))) as server:
@@ -74,7 +70,7 @@ async def test_parallel_tool_calls(provider: str, style: str) -> None:
     assert response.flaw is None
 
 
-@styled
+@everywhere
 async def test_a_forced_tool_is_called(server: ProviderServer, provider: str, style: str) -> None:
     for choice, wanted in ((CallTool("local_time"), "local_time"), ("required", "weather")):
         request = as_chat_request("hi", tools=[WEATHER, TIME], tool_choice=choice)
@@ -83,7 +79,7 @@ async def test_a_forced_tool_is_called(server: ProviderServer, provider: str, st
         assert response.finish_reason == "tool_calls"
 
 
-@styled
+@everywhere
 async def test_a_forbidden_tool_is_not_called(server: ProviderServer, provider: str, style: str) -> None:
     request = as_chat_request("hi", tools=[WEATHER], tool_choice="none", parallel_tool_calls=False)
     response = await answer(native(provider, server), request, style)
@@ -91,7 +87,7 @@ async def test_a_forbidden_tool_is_not_called(server: ProviderServer, provider: 
     assert response.finish_reason == "stop"
 
 
-@styled
+@everywhere
 async def test_strict_json_output(server: ProviderServer, provider: str, style: str) -> None:
     schema = {
         "type": "object",
@@ -105,7 +101,7 @@ async def test_strict_json_output(server: ProviderServer, provider: str, style: 
     assert response.finish_reason == "stop"
 
 
-@styled
+@everywhere
 async def test_strict_json_output_together_with_tools(server: ProviderServer, provider: str, style: str) -> None:
     request = as_chat_request("hi", tools=[WEATHER], response_format=CITY)
     first = await answer(native(provider, server), request, style)
@@ -116,7 +112,7 @@ async def test_strict_json_output_together_with_tools(server: ProviderServer, pr
     assert set(json.loads(second.text)) == {"city"}
 
 
-@styled
+@everywhere
 async def test_json_mode(server: ProviderServer, provider: str, style: str) -> None:
     response = await answer(native(provider, server), as_chat_request("hi", response_format="json"), style)
     if provider == "anthropic":  # has no such mode and is asked in words
@@ -125,21 +121,21 @@ async def test_json_mode(server: ProviderServer, provider: str, style: str) -> N
         assert isinstance(json.loads(response.text), dict)
 
 
-@styled
+@everywhere
 async def test_stop_sequences(server: ProviderServer, provider: str, style: str) -> None:
     response = await answer(native(provider, server), as_chat_request("hi", stop=[" short", "never"]), style)
     assert response.text == "You asked: hi\nHere is a"
     assert response.finish_reason == "stop"
 
 
-@styled
+@everywhere
 async def test_output_limit(server: ProviderServer, provider: str, style: str) -> None:
     response = await answer(native(provider, server), as_chat_request("hi", max_output_tokens=5), style)
     assert response.text == "You asked: hi\nHere i"
     assert response.finish_reason == "length"
 
 
-@styled
+@everywhere
 async def test_system_prompts(provider: str, style: str) -> None:
     with ProviderServer(lambda ask: f"{ask.system} / {ask.messages[-1].text if ask.messages else ''}") as server:
         messages = [
@@ -159,7 +155,7 @@ async def test_system_prompts(provider: str, style: str) -> None:
         assert "Say hi." in alone.text
 
 
-@styled
+@everywhere
 async def test_images_and_files(server: ProviderServer, provider: str, style: str) -> None:
     parts = [
         "What is this?",
@@ -178,7 +174,7 @@ async def test_images_and_files(server: ProviderServer, provider: str, style: st
     assert "Grüße" in sent or "R3LDvMOfZQ==" in sent
 
 
-@styled
+@everywhere
 async def test_a_picture_as_a_tool_result(server: ProviderServer, provider: str, style: str) -> None:
     call = ToolCall("call_1", "screenshot", {})
     result = ToolResult("call_1", [Text("taken"), Image(data=PNG)])
@@ -188,7 +184,7 @@ async def test_a_picture_as_a_tool_result(server: ProviderServer, provider: str,
     assert "iVBORw0KGgo" in json.dumps(body(server))
 
 
-@styled
+@everywhere
 async def test_sampling_parameters_and_own_options(server: ProviderServer, provider: str, style: str) -> None:
     request = as_chat_request(
         "hi",
@@ -212,7 +208,7 @@ async def test_sampling_parameters_and_own_options(server: ProviderServer, provi
         assert (config["temperature"], config["maxOutputTokens"], config["candidateCount"]) == (0.2, 99, 1)
 
 
-@styled
+@everywhere
 async def test_defaults_of_the_target_fill_what_the_request_leaves_open(
     server: ProviderServer, provider: str, style: str
 ) -> None:
@@ -224,12 +220,10 @@ async def test_defaults_of_the_target_fill_what_the_request_leaves_open(
     assert sent.get("stop", sent.get("stop_sequences", sent.get("stopSequences"))) == ["x"]
 
 
-@styled
+@on("anthropic", "google")
 async def test_thinking_and_its_signature_go_back_to_their_author(
     server: ProviderServer, provider: str, style: str
 ) -> None:
-    if provider == "openai":
-        pytest.skip("the chat API shows no reasoning")
     target = native(provider, server, "claude-haiku-4-5" if provider == "anthropic" else None)
     thinking = Thinking("low", show=True)
     first = await answer(target, as_chat_request("hi", tools=[WEATHER], thinking=thinking), style)
@@ -252,7 +246,7 @@ async def test_thinking_and_its_signature_go_back_to_their_author(
         assert "skip_thought_signature_validator" not in sent
 
 
-@styled
+@everywhere
 async def test_rate_limits_are_read_from_every_good_answer(server: ProviderServer, provider: str, style: str) -> None:
     response = await answer(native(provider, server), "hi", style)
     if provider == "google":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...failure import FailureKind
 from ..answers import Answer, Ask
 from ..reply import Reply
-from ..wires.base import Incoming
+from ..wires.base import ERROR_KINDS, Incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +49,10 @@ class Both(Fault):
 
     def change_reply(self, incoming: Incoming, reply: Reply) -> Reply:
         return self.second.change_reply(incoming, self.first.change_reply(incoming, reply))
+
+
+def check_error_kind(kind: FailureKind) -> None:
+    """Raise ValueError for a kind that does not come as an error response."""
+    if kind not in ERROR_KINDS:
+        known = ", ".join(sorted(ERROR_KINDS))
+        raise ValueError(f"{kind!r} does not come as an error response; use one of: {known}")

@@ -10,7 +10,7 @@ from typing import Any
 from ...failure import FailureKind
 from ..reply import Part, Reply, Role
 from ..wires.base import Incoming
-from .base import Fault
+from .base import Fault, check_error_kind
 
 HTML_PAGE = """<html>
 <head><title>502 Bad Gateway</title></head>
@@ -77,7 +77,7 @@ class ApiError(Fault):
     """The provider's real error for a kind of failure: quota, billing, context overflow, region, ...
 
     Args:
-        kind: any `FailureKind` that comes as an error response.
+        kind: one of the kinds that come as an error response; others raise ValueError.
         message: in place of the provider's words.
         retry_after_s: seconds to wait, as the provider says it.
         status: in place of the provider's status; 200 gives the error JSON inside a success.
@@ -87,6 +87,9 @@ class ApiError(Fault):
     message: str | None = None
     retry_after_s: float | None = None
     status: int | None = None
+
+    def __post_init__(self) -> None:
+        check_error_kind(self.kind)
 
     def instead(self, incoming: Incoming) -> Reply | None:
         problem = incoming.problem_of_kind(self.kind, self.message)

@@ -8,7 +8,7 @@ from ...failure import FailureKind
 from ..answers import Answer, Ask
 from ..reply import Part, Reply, Role
 from ..wires.base import Incoming
-from .base import Fault
+from .base import Fault, check_error_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ class ErrorEvent(Fault):
     after_chunks: int = 0
     kind: FailureKind = FailureKind.OVERLOADED
     message: str | None = None
+
+    def __post_init__(self) -> None:
+        check_error_kind(self.kind)
 
     def change_reply(self, incoming: Incoming, reply: Reply) -> Reply:
         problem = incoming.problem_of_kind(self.kind, self.message)

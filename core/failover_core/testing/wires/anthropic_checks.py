@@ -139,8 +139,10 @@ def _leading_results(turns: Sequence[tuple[str, list[JSON]]], index: int) -> set
 
 def _check_tools(body: JSON) -> None:
     tools = body.get("tools") or []
-    names = [str(tool.get("name")) for tool in tools]
+    names = [str(tool.get("name") or "") for tool in tools]
     for index, tool in enumerate(tools):
+        if tool.get("type") == "function":
+            _refuse(f"tools.{index}: Input tag 'function' found using 'type' does not match any of the expected tags")
         if tool.get("type") in (None, "custom"):
             if not _TOOL_NAME.match(names[index]):
                 _refuse(f"tools.{index}.custom.name: String should match pattern '{_TOOL_NAME.pattern}'")

@@ -135,17 +135,28 @@ class Incoming:
         return replace(self.problem_of_kind(kind, message), status=status)
 
     def problem_of_kind(self, kind: FailureKind, message: str | None = None) -> Problem:
-        """The provider's real error for a kind of failure.
-
-        Raises:
-            ValueError: for a kind that does not come as an error response.
-        """
-        found = self.wire.problems.get(kind)
-        if found is None:
-            known = ", ".join(sorted(self.wire.problems))
-            raise ValueError(f"{kind!r} does not come as an error response; use one of: {known}")
+        """The provider's real error for a kind of failure, one of `ERROR_KINDS`."""
+        found = self.wire.problems[kind]
         return replace(found, message=message or found.message.replace("{model}", self.model))
 
+
+ERROR_KINDS = frozenset(
+    {
+        FailureKind.RATE_LIMITED,
+        FailureKind.QUOTA_EXHAUSTED,
+        FailureKind.BILLING,
+        FailureKind.OVERLOADED,
+        FailureKind.SERVER_ERROR,
+        FailureKind.TIMEOUT,
+        FailureKind.CONTEXT_OVERFLOW,
+        FailureKind.CONTENT_FILTERED,
+        FailureKind.AUTH,
+        FailureKind.PERMISSION_OR_REGION,
+        FailureKind.MODEL_NOT_FOUND,
+        FailureKind.INVALID_REQUEST,
+    }
+)
+"""The failures that come as an error response; every wire has its own words for each."""
 
 KIND_OF_STATUS: Mapping[int, FailureKind] = {
     400: FailureKind.INVALID_REQUEST,

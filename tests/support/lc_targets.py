@@ -20,11 +20,34 @@ MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5", "google": "
 KEY = "sk-loopback-0123456789abcdef"
 
 
-def make(kind: str, server: ProviderServer, **options: Any) -> Any:
+_made: list[Any] = []
+
+
+def make(kind: str, server: Any, **options: Any) -> Any:
     """A target of one kind: "openai" is a `ChatOpenAI`, "openai:" a native target."""
     if kind.endswith(":"):
-        return native(kind[:-1], server, **options)
-    return {"openai": openai, "anthropic": anthropic, "google": google}[kind](server, **options)
+        made = native(kind[:-1], server, **options)
+    else:
+        made = {"openai": openai, "anthropic": anthropic, "google": google}[kind](server, **options)
+    _made.append(made)
+    return made
+
+
+async def close_all() -> None:
+    """Close the connections of all that was made, on the event loop that opened them."""
+    for made in _made:
+        for name in ("root_async_client", "_async_client"):
+            if hasattr(made, name):
+                await getattr(made, name).close()
+        for name in ("root_client", "_client"):
+            if hasattr(made, name):
+                getattr(made, name).close()
+        if isinstance(made, Target):
+            made.source.close()
+            await made.source.aclose()
+        elif hasattr(made, "aclose"):
+            await made.aclose()
+    _made.clear()
 
 
 def openai(server: ProviderServer, **options: Any) -> BaseChatModel:
@@ -84,6 +107,9 @@ class FakeModel(BaseChatModel):
     def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
         said = self._next("generate", messages, {**kwargs, "stop": stop})
         if isinstance(said, list):
+            for piece in said:
+                if isinstance(piece, BaseException):
+                    raise piece
             said = "".join(str(piece) for piece in said)
         message = said.model_copy() if isinstance(said, AIMessage) else AIMessage(content=said)
         message.response_metadata = {**message.response_metadata, **self._metadata(last=True)}

@@ -1,0 +1,99 @@
+"""One attempt at an LLM: what is called, with which arguments, and what its end means."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from failover_core import OutputRejected
+from failover_core.context import current_attempt
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
+from llama_index.core.llms import LLM
+
+from .errors import raise_reported, true_error
+from .families import Facts, Family
+from .instrumentation import AttemptSpan, Report
+from .requests import Request
+
+_PRODUCER = "_failover_target"
+
+
+class Attempt:
+    """Use it as a context: an error that leaves it is the true one.
+
+    Args:
+        target: the target's name.
+        llm: who is asked.
+        family, facts: what is known of it.
+        request: what is asked.
+        style: the prefix of the method: "", "a", "stream_" or "astream_".
+
+    Attributes:
+        method, args, kwargs: what to call.
+        tape: where the LLM's own reports go.
+    """
+
+    __slots__ = ("_last", "_output_cls", "_span", "_target", "args", "kwargs", "method", "tape")
+
+    def __init__(self, target: str, llm: LLM, family: Family, facts: Facts, request: Request, style: str) -> None:
+        if request.endpoint == "chat_with_tools" and not hasattr(llm, "chat_with_tools"):
+            if request.args[0]:
+                raise OutputRejected(f"{type(llm).__name__} cannot call tools")
+            request = request.as_plain_chat()
+        method = style + request.endpoint
+        parsing = request.endpoint == "structured_predict"
+        under_way = current_attempt()
+        self.method = getattr(llm, method)
+        self.args, self.kwargs = request.arguments_for(family, facts.model, thinks=facts.thinks)
+        self.tape: list[Report] = []
+        self._target = target
+        self._output_cls = request.args[0] if parsing else object
+        self._last: Any = None
+        self._span = AttemptSpan(target, method, llm) if request.spans else None
+        if under_way is not None:
+            if parsing:
+                request.tapes[under_way.number] = self.tape
+            elif under_way.remaining_s is not None and family.timeout_kwarg is not None:
+                self.kwargs.setdefault(family.timeout_kwarg, max(under_way.remaining_s, 0.001))
+
+    def __enter__(self) -> Attempt:
+        return self
+
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            told = true_error(error)
+            if self._span is not None:
+                self._span.fail(told)
+            if told is not error:
+                raise told from error
+        elif self._span is not None:
+            self._span.end(self._last)  # also when it was given up: that is no failure
+
+    def answered(self, answer: Any) -> Any:
+        """A whole answer, or one chunk of it, with a note who made it.
+
+        Raises:
+            ProviderReportedError: when it only reports a failure.
+        """
+        raise_reported(getattr(answer, "raw", None))
+        self._last = answer
+        if isinstance(answer, ChatResponse | CompletionResponse):
+            answer.__dict__[_PRODUCER] = self._target  # beside the fields, so that no dump or comparison shows it
+        return answer
+
+    def ended(self) -> None:
+        """A stream has come to its end.
+
+        Raises:
+            OutputRejected: when it was one of objects, and the last is only a part of one: it was cut off.
+        """
+        if self._last is not None and not isinstance(self._last, self._output_cls):
+            raise OutputRejected("the stream ended before the object was whole", output=self._last)
+
+
+def producer_of(response: ChatResponse | CompletionResponse) -> str | None:
+    """The name of the target that made a response, None when it was not made by one."""
+    told: str | None = response.__dict__.get(_PRODUCER)
+    if told is None:
+        told = (response.additional_kwargs.get("failover") or {}).get("target")
+    return told

@@ -1,0 +1,391 @@
+"""The health book: each permit is settled once, evidence is counted once, snapshots stand still."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+import pytest
+from failover_core import Failure, FailureKind
+from failover_core.events import CircuitChanged, TargetParked
+from failover_core.health.book import MAX_KINDS, HealthBook, Permit
+from failover_core.health.breaker import PROBE_LEASE_S, Admission, CircuitState
+from failover_core.health.suspicion import BAD_OUTPUT_NATS, ERROR_NATS, OVERDUE_NATS
+
+NOW = 1000.0
+ERROR = Failure(FailureKind.SERVER_ERROR, "boom")
+ANSWER = ("answer", False, "")
+
+
+class Book(HealthBook):
+    """A book with one target `a` and shorter words for tests."""
+
+    def __init__(self, **options: Any) -> None:
+        self.events: list[Any] = []
+        super().__init__(["a", "b"], rng=Random(5), emit=self.events.append, **options)
+
+    @property
+    def a(self) -> Any:
+        return self.snapshot["a"]
+
+    def let_in(self, now: float = NOW, *, force: bool = False) -> Permit:
+        permit = self.admit("a", now, force=force)
+        assert permit is not None
+        return permit
+
+    def error(self, now: float = NOW, permit: Permit | None = None) -> None:
+        self.failed(permit or self.let_in(now), now, ERROR, ERROR_NATS, parks=False)
+
+    def tripped(self, now: float = NOW) -> float:
+        """Opens the circuit; returns the time when it may be probed."""
+        for _ in range(3):
+            self.error(now)
+        assert self.a.breaker.state is CircuitState.OPEN
+        return float(self.a.breaker.until_s)
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+# -- admitting and settling -----------------------------------------------------------------------------------------
+
+
+def test_counts(book: Book) -> None:
+    answered, failed, cancelled, under_way = (book.let_in() for _ in range(4))
+    book.answered(answered, NOW + 1)
+    book.error(NOW + 1, failed)
+    book.cancelled(cancelled, NOW + 1)
+    assert (book.a.asked, book.a.answered, book.a.failed, book.a.in_flight) == (4, 1, 1, 1)
+    assert not under_way.settled
+    assert book.snapshot["b"].asked == 0
+
+
+@pytest.mark.parametrize("first", ["answered", "failed", "cancelled"])
+@pytest.mark.parametrize("second", ["answered", "failed", "cancelled", "note"])
+def test_a_permit_is_settled_once(book: Book, first: str, second: str) -> None:
+    permit = book.let_in()
+
+    def settle(how: str) -> None:
+        if how == "answered":
+            book.answered(permit, NOW)
+        elif how == "failed":
+            book.error(NOW, permit)
+        elif how == "cancelled":
+            book.cancelled(permit, NOW)
+        else:
+            book.note(permit, NOW, OVERDUE_NATS, "late")
+
+    settle(first)
+    before = book.snapshot
+    settle(second)
+    assert book.snapshot is before
+    assert book.a.in_flight == 0
+
+
+def test_three_errors_in_a_row_open_the_circuit(book: Book) -> None:
+    due_s = book.tripped()
+    assert book.admit("a", due_s - 0.01) is None
+    assert book.let_in(due_s).how is Admission.PROBE
+    assert book.a.breaker.reason == "server_error: boom"
+
+
+def test_cancellation_is_neither_success_nor_failure(book: Book) -> None:
+    book.error()
+    before = book.a
+    book.cancelled(book.let_in(NOW + 1), NOW + 2)
+    assert (book.a.suspicion, book.a.updated_s, book.a.failed, book.a.answered) == (
+        before.suspicion,
+        before.updated_s,
+        before.failed,
+        before.answered,
+    )
+
+
+def test_failures_without_evidence_change_no_belief(book: Book) -> None:
+    for kind in (FailureKind.INVALID_REQUEST, FailureKind.LOCAL_ERROR, FailureKind.CONTENT_FILTERED):
+        for _ in range(20):
+            book.failed(book.let_in(), NOW, Failure(kind), 0.0, parks=False)
+    assert (book.a.suspicion, book.a.breaker.state, book.a.failed) == (0.0, CircuitState.CLOSED, 60)
+
+
+def test_a_refused_attempt_is_not_counted(book: Book) -> None:
+    due_s = book.tripped()
+    before = book.snapshot
+    assert book.admit("a", due_s - 1) is None
+    assert book.snapshot is before
+
+
+# -- evidence -------------------------------------------------------------------------------------------------------
+
+
+def test_lateness_is_evidence_at_once(book: Book) -> None:
+    permits = [book.let_in() for _ in range(4)]
+    for permit in permits:
+        book.note(permit, NOW + 10, OVERDUE_NATS, "no answer in 10.0 s")
+    assert book.a.breaker.state is CircuitState.OPEN
+    assert book.a.breaker.reason == "no answer in 10.0 s"
+    assert book.a.in_flight == 4
+
+
+def test_what_was_noted_is_not_counted_again(book: Book) -> None:
+    permit = book.let_in()
+    book.note(permit, NOW, OVERDUE_NATS, "late")
+    book.note(permit, NOW, OVERDUE_NATS, "late")
+    assert book.a.suspicion == pytest.approx(OVERDUE_NATS)
+    book.error(NOW, permit)
+    assert book.a.suspicion == pytest.approx(ERROR_NATS)
+
+
+def test_a_lesser_failure_after_a_note_adds_nothing(book: Book) -> None:
+    permit = book.let_in()
+    book.note(permit, NOW, OVERDUE_NATS, "late")
+    book.failed(permit, NOW, Failure(FailureKind.INVALID_OUTPUT), BAD_OUTPUT_NATS, parks=False)
+    assert book.a.suspicion == pytest.approx(OVERDUE_NATS)
+
+
+def test_late_results_from_before_a_trip_do_not_move_the_circuit(book: Book) -> None:
+    early = [book.let_in() for _ in range(10)]
+    due_s = book.tripped()
+    until_s = book.a.breaker.until_s
+    for permit in early[:5]:
+        book.error(NOW + 1, permit)
+    assert book.a.breaker.until_s == until_s
+    book.answered(book.let_in(due_s), due_s)
+    assert book.a.breaker.state is CircuitState.RAMPING
+    for permit in early[5:]:
+        book.answered(permit, due_s)
+    assert (book.a.breaker.state, book.a.breaker.answers) == (CircuitState.RAMPING, 0)
+
+
+def test_reports_out_of_order_do_not_turn_time_back(book: Book) -> None:
+    """A slow reader settles its stream minutes after the target has ended it."""
+    slow = book.let_in(NOW)
+    book.error(NOW + 300)
+    before = book.a.suspicion
+    book.answered(slow, NOW + 5)
+    assert book.a.updated_s == NOW + 300
+    assert book.a.suspicion < before
+    book.error(NOW + 300)
+    assert book.a.suspicion < 2 * ERROR_NATS
+
+
+# -- probes ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_one_probe_at_a_time(book: Book) -> None:
+    due_s = book.tripped()
+    book.let_in(due_s)
+    assert book.admit("a", due_s + 1) is None
+    assert book.let_in(due_s + PROBE_LEASE_S).how is Admission.PROBE
+
+
+def test_a_failed_probe_opens_the_circuit_for_longer(book: Book) -> None:
+    due_s = book.tripped()
+    book.error(due_s, book.let_in(due_s))
+    assert book.a.breaker.state is CircuitState.OPEN
+    assert book.a.breaker.until_s - due_s > 1.4 * (due_s - NOW) * 0.8 / 1.2
+
+
+def test_a_probe_that_found_a_bad_request_told_nothing(book: Book) -> None:
+    due_s = book.tripped()
+    probe = book.let_in(due_s)
+    book.failed(probe, due_s, Failure(FailureKind.INVALID_REQUEST), 0.0, parks=False)
+    assert book.let_in(due_s).how is Admission.PROBE
+
+
+def test_a_cancelled_probe_is_told_to_listeners(book: Book) -> None:
+    due_s = book.tripped()
+    book.cancelled(book.let_in(due_s), due_s + 1)
+    changes = [(event.old, event.new, event.reason) for event in book.events]
+    assert changes[-2:] == [
+        ("open", "probing", "time for a probe"),
+        ("probing", "open", "the probe was cancelled"),
+    ]
+
+
+def test_a_forced_attempt_is_not_the_probe(book: Book) -> None:
+    due_s = book.tripped()
+    forced = book.let_in(due_s - 2, force=True)
+    assert forced.how is Admission.FORCED
+    assert book.a.breaker.state is CircuitState.OPEN
+    assert book.let_in(due_s).how is Admission.PROBE
+
+
+@pytest.mark.parametrize("end", ["cancelled", "bad request"])
+def test_the_end_of_a_forced_attempt_does_not_end_the_probe_s_lease(book: Book, end: str) -> None:
+    due_s = book.tripped()
+    book.let_in(due_s)
+    forced = book.let_in(due_s + 1, force=True)
+    if end == "cancelled":
+        book.cancelled(forced, due_s + 2)
+    else:
+        book.failed(forced, due_s + 2, Failure(FailureKind.INVALID_REQUEST), 0.0, parks=False)
+    assert book.a.breaker.state is CircuitState.PROBING
+    assert book.admit("a", due_s + 3) is None, "two probes at once"
+
+
+def test_the_success_of_a_forced_attempt_starts_the_ramp(book: Book) -> None:
+    due_s = book.tripped()
+    book.answered(book.let_in(due_s - 2, force=True), due_s - 1)
+    assert book.a.breaker.state is CircuitState.RAMPING
+    assert book.a.suspicion == 0.0
+
+
+def test_a_forced_attempt_passes_a_rate_limit(book: Book) -> None:
+    book.failed(book.let_in(), NOW, Failure(FailureKind.RATE_LIMITED, retry_after_s=60.0), 0.0, parks=False)
+    assert book.admit("a", NOW + 1) is None
+    assert book.let_in(NOW + 1, force=True).how is Admission.FORCED
+
+
+# -- parking and rate limits ----------------------------------------------------------------------------------------
+
+
+def test_parking_is_loud_and_lasts(book: Book) -> None:
+    wrong_key = Failure(FailureKind.AUTH, "Incorrect API key provided")
+    book.failed(book.let_in(), NOW, wrong_key, 0.0, parks=True)
+    assert book.admit("a", NOW + 299) is None
+    assert book.let_in(NOW + 300).how is Admission.PROBE
+    parked = [event for event in book.events if isinstance(event, TargetParked)]
+    assert parked == [TargetParked("a", FailureKind.AUTH, "Incorrect API key provided", 300.0)]
+
+
+def test_how_long_a_target_is_parked_can_be_set() -> None:
+    book = Book(park_s=20.0)
+    book.failed(book.let_in(), NOW, Failure(FailureKind.BILLING), 0.0, parks=True)
+    assert book.a.available_in_s(NOW) == 20.0
+
+
+def test_a_rate_limit_blocks_without_blame(book: Book) -> None:
+    book.failed(book.let_in(), NOW, Failure(FailureKind.RATE_LIMITED, retry_after_s=7.0), 0.0, parks=False)
+    assert (book.a.suspicion, book.a.breaker.state, book.a.is_healthy(NOW)) == (0.0, CircuitState.CLOSED, True)
+    assert book.a.available_in_s(NOW + 2) == 5.0
+    assert book.admit("a", NOW + 6.9) is None
+    assert book.let_in(NOW + 7).how is Admission.NORMAL
+
+
+# -- health ---------------------------------------------------------------------------------------------------------
+
+
+def test_doubt_fades_with_time_also_when_nothing_happens(book: Book) -> None:
+    book.error()
+    book.error()
+    assert not book.a.is_healthy(NOW)
+    assert book.a.is_healthy(NOW + 600)
+    assert book.a.doubt(NOW + 600) < 0.1
+
+
+def test_an_open_circuit_is_never_healthy(book: Book) -> None:
+    book.tripped()
+    assert not book.a.is_healthy(NOW + 10_000)
+
+
+# -- habits ---------------------------------------------------------------------------------------------------------
+
+
+def test_habits_are_learned_for_each_kind_of_request(book: Book) -> None:
+    thinking = ("answer", True, "")
+    for _ in range(10):
+        book.answered(book.let_in(), NOW, [(ANSWER, 1.0)])
+        book.answered(book.let_in(), NOW, [(thinking, 40.0)])
+    assert book.habit("a", ANSWER).samples == book.habit("a", thinking).samples == 10
+    assert book.habit("a", ANSWER).mean < book.habit("a", thinking).mean
+    assert book.habit("b", ANSWER).samples == 0
+
+
+def test_nothing_is_learned_while_the_target_is_suspicious(book: Book) -> None:
+    """Else a slow decline would become the new normal (the boiling frog)."""
+    book.error()
+    book.error()
+    book.answered(book.let_in(), NOW, [(ANSWER, 60.0)])
+    assert book.habit("a", ANSWER).samples == 0
+    book.answered(book.let_in(NOW + 900), NOW + 900, [(ANSWER, 1.0)])
+    assert book.habit("a", ANSWER).samples == 1
+
+
+def test_labels_made_up_for_each_request_do_not_fill_the_memory(book: Book) -> None:
+    for number in range(10 * MAX_KINDS):
+        book.answered(book.let_in(), NOW, [(("answer", False, f"user {number}"), 1.0)])
+    assert len(book._habits["a"]) <= MAX_KINDS + 1
+    assert book.habit("a", ANSWER).samples == 9 * MAX_KINDS
+
+
+# -- retry budget ---------------------------------------------------------------------------------------------------
+
+
+def test_the_retry_budget_is_spent_and_refilled(book: Book) -> None:
+    assert [book.spend_retry() for _ in range(21)] == [True] * 20 + [False]
+    for _ in range(3):
+        book.request_began()
+    assert not book.spend_retry()
+    book.request_began()
+    assert book.spend_retry()
+
+
+def test_the_retry_budget_has_a_ceiling(book: Book) -> None:
+    for _ in range(1000):
+        book.request_began()
+    assert book.retry_budget_left == 20.0
+
+
+def test_no_retry_budget_means_no_retries() -> None:
+    book = Book(retry_budget_tokens=0.0)
+    book.request_began()
+    assert not book.spend_retry()
+
+
+# -- events and snapshots -------------------------------------------------------------------------------------------
+
+
+def test_events_tell_each_change_of_a_circuit_once(book: Book) -> None:
+    due_s = book.tripped()
+    book.answered(book.let_in(due_s), due_s)
+    changes = [event for event in book.events if isinstance(event, CircuitChanged)]
+    assert [(event.target, event.old, event.new) for event in changes] == [
+        ("a", "closed", "open"),
+        ("a", "open", "probing"),
+        ("a", "probing", "ramping"),
+    ]
+    assert changes[0].reason == "server_error: boom"
+    assert changes[0].until_s == pytest.approx(due_s - NOW)
+    assert changes[1].until_s is None
+
+
+def test_a_listener_may_ask_the_book(book: Book) -> None:
+    """Events are told outside the lock."""
+    seen = []
+    book._emit = lambda event: seen.append(book.admit("b", NOW))  # type: ignore[method-assign]
+    book.tripped()
+    assert seen[0] is not None
+
+
+def test_a_published_snapshot_never_changes(book: Book) -> None:
+    book.answered(book.let_in(), NOW)
+    snapshot = book.snapshot
+    picture = deepcopy(dict(snapshot))
+    due_s = book.tripped(NOW + 1)
+    book.answered(book.let_in(due_s), due_s, [(ANSWER, 1.0)])
+    assert dict(snapshot) == picture
+    assert snapshot["b"] is book.snapshot["b"], "what has not changed is shared"
+
+
+def test_many_threads_leave_no_permit_behind(book: Book) -> None:
+    def work(number: int) -> None:
+        rng = Random(number)
+        for _ in range(200):
+            permit = book.admit("a", NOW, force=True)
+            assert permit is not None
+            outcome = rng.randrange(3)
+            if outcome == 0:
+                book.answered(permit, NOW, [(ANSWER, 1.0)])
+            elif outcome == 1:
+                book.error(NOW, permit)
+            else:
+                book.cancelled(permit, NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert (book.a.in_flight, book.a.asked) == (0, 1600)

@@ -1,0 +1,172 @@
+"""Whatever happens to a target, in whatever order: the books balance and no door stays closed."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+from failover_core import Failure, FailureKind
+from failover_core.events import CircuitChanged
+from failover_core.health.book import HealthBook, Permit
+from failover_core.health.breaker import PROBE_LEASE_S, Admission, Breaker, CircuitState
+from failover_core.health.suspicion import ERROR_NATS, OVERDUE_NATS
+from failover_core.policy.verdicts import RULES
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+NAMES = ("a",)
+LONG_S = 400.0  # longer than parking and the longest rate limit
+RETRY_AFTER = st.one_of(st.none(), st.sampled_from([0.0, 1.5, 60.0, 1e9, -5.0]))
+
+
+class Books(RuleBasedStateMachine):
+    @initialize(seed=st.integers(0, 9), ill=st.booleans())
+    def start(self, seed: int, ill: bool) -> None:
+        self.now = 1000.0
+        self.changes: list[CircuitChanged] = []
+        self.book = HealthBook(NAMES, rng=Random(seed), emit=self.heard)
+        self.in_flight: list[Permit] = []
+        self.probes: dict[str, list[tuple[Permit, float]]] = {name: [] for name in NAMES}
+        self.published: list[tuple[Any, Any]] = []
+        if ill:
+            self.break_down("a")
+            self.now += 6.0
+
+    def heard(self, event: Any) -> None:
+        if isinstance(event, CircuitChanged):
+            self.changes.append(event)
+
+    def take(self, number: int) -> Permit:
+        permit = self.in_flight.pop(number % len(self.in_flight))
+        for probes in self.probes.values():
+            probes[:] = [(probe, until_s) for probe, until_s in probes if probe is not permit]
+        return permit
+
+    def enter(self, name: str, *, force: bool) -> Permit | None:
+        permit = self.book.admit(name, self.now, force=force)
+        if permit is not None:
+            self.in_flight.append(permit)
+            if permit.how is Admission.PROBE:
+                self.probes[name].append((permit, self.now + PROBE_LEASE_S))
+        return permit
+
+    # -- what can happen ----------------------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(NAMES), force=st.booleans())
+    def ask(self, name: str, force: bool) -> None:
+        assert self.enter(name, force=force) is not None or not force
+
+    @rule(seconds=st.sampled_from([0.1, 6.0, 21.0, 61.0, 301.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0, 7), durations=st.lists(st.floats(0.0, 100.0), max_size=2))
+    def answer(self, number: int, durations: list[float]) -> None:
+        self.book.answered(self.take(number), self.now, [(("answer", False, ""), value) for value in durations])
+
+    @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0, 7), kind=st.sampled_from(list(FailureKind)), retry_after_s=RETRY_AFTER)
+    def fail(self, number: int, kind: FailureKind, retry_after_s: float | None) -> None:
+        row = RULES[kind]
+        failure = Failure(kind, "it failed", retry_after_s=retry_after_s)
+        permit = self.take(number)
+        before = self.book.snapshot[permit.name].breaker
+        self.book.failed(permit, self.now, failure, row.evidence_nats, parks=row.parks)
+        if not row.evidence_nats and not row.parks:
+            self.only_a_probe_frees_the_door(permit, before)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0, 7))
+    def cancel(self, number: int) -> None:
+        permit = self.take(number)
+        before = self.book.snapshot[permit.name].breaker
+        self.book.cancelled(permit, self.now)
+        self.only_a_probe_frees_the_door(permit, before)
+
+    def only_a_probe_frees_the_door(self, permit: Permit, before: Breaker) -> None:
+        after = self.book.snapshot[permit.name].breaker
+        assert after is before or permit.how is Admission.PROBE
+
+    @rule(name=st.sampled_from(NAMES))
+    def break_down(self, name: str) -> None:
+        for _ in range(4):
+            permit = self.book.admit(name, self.now, force=True)
+            assert permit is not None
+            self.book.failed(permit, self.now, Failure(FailureKind.OVERLOADED), ERROR_NATS, parks=False)
+
+    @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0, 7))
+    def be_late(self, number: int) -> None:
+        self.book.note(self.in_flight[number % len(self.in_flight)], self.now, OVERDUE_NATS, "late")
+
+    @rule()
+    def photograph(self) -> None:
+        if len(self.published) < 5:
+            self.published.append((self.book.snapshot, deepcopy(dict(self.book.snapshot))))
+
+    # -- what must hold -----------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_books_balance(self) -> None:
+        for name, state in self.book.snapshot.items():
+            assert state.in_flight == sum(permit.name == name for permit in self.in_flight)
+            assert state.asked >= state.answered + state.failed + state.in_flight
+            assert state.suspicion >= 0.0
+
+    @invariant()
+    def there_is_one_probe_at_most(self) -> None:
+        for name in NAMES:
+            epoch = self.book.snapshot[name].breaker.epoch
+            valid = [probe for probe, until_s in self.probes[name] if self.now < until_s and probe.epoch == epoch]
+            assert len(valid) <= 1
+
+    @invariant()
+    def a_probe_s_lease_is_kept(self) -> None:
+        for name in NAMES:
+            state = self.book.snapshot[name]
+            if state.breaker.state is CircuitState.PROBING and self.now < state.breaker.until_s:
+                assert any(probe.epoch == state.breaker.epoch for probe, _ in self.probes[name])
+
+    @invariant()
+    def no_door_is_closed_for_long(self) -> None:
+        for state in self.book.snapshot.values():
+            assert state.available_in_s(self.now) <= 300.0
+
+    @invariant()
+    def listeners_can_follow(self) -> None:
+        """Each change starts where the one before it ended, and the last one ends where the circuit is."""
+        for name in NAMES:
+            seen = CircuitState.CLOSED.value
+            for change in self.changes:
+                if change.target == name:
+                    assert change.old == seen
+                    seen = change.new
+            assert seen == self.book.snapshot[name].breaker.state.value
+
+    @invariant()
+    def published_snapshots_stand_still(self) -> None:
+        for snapshot, picture in self.published:
+            assert dict(snapshot) == picture
+
+    def teardown(self) -> None:
+        if hasattr(self, "book"):
+            for name in NAMES:
+                self.comes_back(name)
+
+    def comes_back(self, name: str) -> None:
+        """From wherever it is, a target that answers again is closed soon, even if old permits are never settled."""
+        self.now += LONG_S
+        for _ in range(40):
+            permit = self.book.admit(name, self.now)
+            if permit is not None:
+                self.book.answered(permit, self.now + 0.5)
+            self.now += 2.0
+        assert self.book.snapshot[name].breaker.state is CircuitState.CLOSED
+        assert self.book.admit(name, self.now) is not None
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(max_examples=200, stateful_step_count=30, deadline=None, derandomize=True)

@@ -1,0 +1,170 @@
+"""What can be a target, what it is called, and what is refused at construction."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from failover_core import ConfigError, Failover, Settings, Target
+from failover_core.testing import ProviderServer
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from lc_targets import KEY, FakeModel, make
+
+from langchain_failover import ChatFailover, wrap
+
+
+def names(*targets: Any) -> list[str]:
+    return [target.name for target in ChatFailover(targets=list(targets)).failover.targets]
+
+
+def test_names_are_derived_and_made_unique(first: ProviderServer) -> None:
+    model = make("openai", first)
+
+    assert names(model, model.bind(temperature=0), make("anthropic", first), make("openai:", first), FakeModel()) == [
+        "ChatOpenAI:gpt-4o-mini",
+        "ChatOpenAI:gpt-4o-mini#2",
+        "ChatAnthropic:claude-sonnet-4-5",
+        "openai:gpt-4o-mini",
+        "FakeModel",
+    ]
+
+
+def test_a_derived_name_makes_way_for_an_explicit_one() -> None:
+    assert names(FakeModel(), wrap(FakeModel(), name="FakeModel")) == ["FakeModel#2", "FakeModel"]
+
+
+def test_facts_of_a_target(first: ProviderServer) -> None:
+    target = wrap(make("google", first), name="eu", region="europe-west1", tier=2, tags={"cheap"}, weight=3.0)
+
+    assert (target.name, target.region, target.tier, target.tags, target.weight) == (
+        "eu", "europe-west1", 2, frozenset({"cheap"}), 3.0)  # fmt: skip
+    assert (target.provider, target.model) == ("google", "gemini-2.5-flash")
+    assert target.context_window_tokens is not None and target.context_window_tokens > 1_000_000
+
+
+def answers_with(value: Any) -> Any:
+    def answer(messages: list[BaseMessage]) -> Any:
+        return value
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", AIMessage("plain"), ChatResult(generations=[ChatGeneration(message=AIMessage("plain"))])],
+    ids=["str", "message", "result"],
+)
+async def test_callables_get_the_messages_and_answer_in_any_form(value: Any) -> None:
+    seen: list[Any] = []
+
+    async def later(messages: list[BaseMessage]) -> Any:
+        return value
+
+    def now(messages: list[BaseMessage]) -> Any:
+        seen.append(messages)
+        return value
+
+    for llm in (ChatFailover(targets=[now]), ChatFailover(targets=[Target("t", call=now, acall=later)])):
+        assert llm.invoke("hi").content == "plain"
+        assert (await llm.ainvoke("hi")).content == "plain"
+        assert "".join(chunk.text for chunk in llm.stream("hi")) == "plain"
+        assert "".join([chunk.text async for chunk in llm.astream("hi")]) == "plain"
+    assert [message.content for message in seen[0]] == ["hi"]
+
+
+async def test_a_target_serves_only_the_styles_it_can() -> None:
+    async def only_async(messages: list[BaseMessage]) -> str:
+        return "async"
+
+    llm = ChatFailover(targets=[Target("a", acall=only_async), Target("s", call=answers_with("sync"))])
+
+    assert llm.invoke("hi").content == "sync"
+    assert (await llm.ainvoke("hi")).content == "async"
+
+
+def test_other_prefixes_go_to_init_chat_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", lambda spec: FakeModel(spec))
+
+    llm = ChatFailover(targets=["bedrock_converse:claude"])
+
+    assert llm.failover.targets[0].name == "bedrock_converse:claude"
+    assert llm.invoke("hi").content == "bedrock_converse:claude"
+
+
+def refused(match: str, **options: Any) -> None:
+    with pytest.raises(ConfigError, match=match):
+        ChatFailover(**options)
+
+
+def test_what_is_refused() -> None:
+    one = Target("one", call=answers_with("1"))
+
+    refused("There are no targets", targets=[])
+    refused("There are no targets")
+    refused("pass a list", targets="openai:gpt-4o")
+    refused("Two targets are called 'one'", targets=[one, one])
+    refused("int is not a chat model", targets=[42])
+    refused("is not a chat model", targets=[FakeModel() | (lambda message: message)])
+    refused("nonsense", targets=["nonsense:model"])
+    refused("pass Settings", targets=[one], settings={"deadline_s": 1})
+    refused("does not exist", targets=[one], policy="random")
+    refused("write settings=Settings\\(deadline_s=...\\)", targets=[one], deadline_s=3)
+    refused("did you mean targets=", target=[one])
+    refused("'skip'", targets=[one], fit="shrink")
+    refused("trim=", targets=[one], fit="trim", trim=3)
+    refused("pass the .failover", targets=[one], failover=ChatFailover(targets=[one]))
+    with pytest.raises(ConfigError, match="no such fact"):
+        wrap(FakeModel(), nmae="x")
+    with pytest.raises(ConfigError, match="answer_s"):
+        ChatFailover(targets=[one], settings=Settings(answer_s=-1))
+
+
+def test_a_failover_cannot_be_its_own_target() -> None:
+    inner = ChatFailover(targets=[FakeModel("inner")])
+    outer = ChatFailover(targets=[inner, FakeModel()])
+
+    assert outer.invoke("hi").content == "inner"
+    refused("is this failover itself", targets=[inner, FakeModel()], failover=inner.failover)
+    refused("is this failover itself", targets=[outer.bind(temperature=0)], failover=inner.failover)
+
+
+def test_a_shared_failover_brings_targets_and_settings() -> None:
+    first = ChatFailover(targets=[FakeModel("a")])
+
+    second = ChatFailover(failover=first.failover, temperature=0.5)
+
+    assert second.failover is first.failover
+    assert second.invoke("hi").content == "a"
+    refused("brings its own settings", failover=first.failover, settings=Settings())
+    refused("has no LangChain targets", failover=Failover([Target("t", call=answers_with("t"))]))
+
+
+def test_no_secret_is_shown(first: ProviderServer) -> None:
+    llm = ChatFailover(targets=[make(kind, first) for kind in ("openai", "anthropic", "google", "openai:")])
+
+    shown = f"{llm!r} {llm} {llm.asdict()} {llm._get_llm_string()} {llm.model_dump()} {llm._serialized}"
+
+    assert KEY not in shown
+
+
+def test_without_langchain_core_the_extra_is_named() -> None:
+    code = "import sys; sys.modules['langchain_core'] = None\nimport langchain_failover"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert "pip install 'failover-kit[langchain]'" in ran.stderr
+
+
+def test_the_import_pulls_in_no_sdk() -> None:
+    code = (
+        "import sys, langchain_failover\n"
+        "print([m for m in ('openai', 'anthropic', 'google.genai', 'langchain', "
+        "'failover_core.providers', 'aiohttp') if m in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"

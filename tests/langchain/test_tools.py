@@ -1,0 +1,198 @@
+"""Tools and options reach each target in its own words; arguments are checked against the tools."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypedDict
+
+import pytest
+from failover_core.testing import ProviderServer
+from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from lc_targets import make
+from pydantic import BaseModel, Field
+
+from langchain_failover.dialects import Wire
+from langchain_failover.options import asks_for_thinking, options_for, output_limit
+from langchain_failover.schema import misfit
+from langchain_failover.tools import ToolDict, as_tool_dicts, bind_late, neutral_choice, server_tools
+
+
+@tool
+def get_weather(city: str, days: int = 1) -> str:
+    """Weather of a city."""
+    return f"18 C in {city}"
+
+
+class Search(BaseModel):
+    """Search the web."""
+
+    query: str
+    limit: int = Field(default=3, ge=1)
+
+
+class Point(TypedDict):
+    """A point."""
+
+    x: int
+    y: int
+
+
+def test_a_tool_dict_is_openais_format_and_remembers_the_tool() -> None:
+    tool_dict = ToolDict(get_weather)
+
+    assert tool_dict == convert_to_openai_tool(get_weather)
+    assert tool_dict.original is get_weather
+    assert tool_dict.name == "get_weather"
+    assert as_tool_dicts([tool_dict])[0] is tool_dict
+    assert copy.deepcopy(tool_dict) == tool_dict
+
+
+@pytest.mark.parametrize(
+    ("given", "arguments", "wrong"),
+    [
+        (get_weather, {"city": "Paris"}, None),
+        (get_weather, {"days": 2}, "city"),
+        (get_weather, {"city": "Paris", "days": "many"}, "days"),
+        (Search, {"query": "q", "limit": "5"}, None),
+        (Search, {"query": "q", "limit": 0}, "limit"),
+        (Point, {"x": 1, "y": 2}, None),
+        (Point, {"x": 1}, "y is missing"),
+        ({"name": "f", "description": "", "input_schema": {"type": "object", "required": ["a"]}}, {}, "a is missing"),
+    ],
+)
+def test_arguments_are_checked(given: Any, arguments: dict[str, Any], wrong: str | None) -> None:
+    problem = ToolDict(given).misfit(arguments)
+
+    assert problem is None if wrong is None else wrong in str(problem)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "n": {"type": "integer"},
+        "kind": {"enum": ["a", "b"]},
+        "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+        "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+    "required": ["n"],
+    "additionalProperties": False,
+    "$defs": {"item": {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"n": 1}, None),
+        ({"n": "7"}, None),
+        ({"n": 1.0, "kind": "a", "items": [{"ok": True}], "maybe": None}, None),
+        ({}, "n is missing"),
+        ({"n": 1.5}, "n is 1.5"),
+        ({"n": True}, "n is True"),
+        ({"n": 1, "kind": "c"}, "kind is 'c'"),
+        ({"n": 1, "items": [{"ok": True}, {}]}, "items[1].ok is missing"),
+        ({"n": 1, "maybe": 3}, "maybe is 3"),
+        ({"n": 1, "extra": 1}, "extra is not expected"),
+        ([], "not object"),
+    ],
+)
+def test_json_schema(value: Any, wrong: str | None) -> None:
+    problem = misfit(value, SCHEMA)
+
+    assert problem is None if wrong is None else wrong in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("choice", "openai", "anthropic"),
+    [
+        ("auto", "auto", "auto"),
+        ("any", "any", "any"),
+        ("required", "any", "any"),
+        (True, "any", "any"),
+        (False, None, None),
+        (None, None, None),
+        ("none", "none", {"type": "none"}),
+        ("get_weather", "get_weather", "get_weather"),
+        ({"type": "function", "function": {"name": "f"}}, "f", "f"),
+        ({"type": "tool", "name": "f"}, "f", {"type": "tool", "name": "f"}),
+        ({"type": "any", "disable_parallel_tool_use": True}, "any", {"type": "any", "disable_parallel_tool_use": True}),
+    ],
+)
+def test_tool_choices_in_words_that_every_model_takes(choice: Any, openai: Any, anthropic: Any) -> None:
+    assert neutral_choice(choice, Wire.OPENAI_CHAT) == openai
+    assert neutral_choice(choice, Wire.ANTHROPIC) == anthropic
+
+
+@pytest.mark.parametrize(
+    ("given", "owner"),
+    [
+        (get_weather, None),
+        (ToolDict(Search), None),
+        ({"type": "web_search_preview"}, Wire.OPENAI_CHAT),
+        ({"type": "web_search_20250305", "name": "web_search"}, Wire.ANTHROPIC),
+        ({"google_search": {}}, Wire.GOOGLE),
+        ({"name": "f", "input_schema": {}}, None),
+    ],
+)
+def test_whose_servers_run_a_tool(given: Any, owner: Wire | None) -> None:
+    assert server_tools([given]) == ({owner} if owner else set())
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])
+def test_late_binding_sends_what_the_model_itself_would_send(kind: str, first: ProviderServer) -> None:
+    model = make(kind, first)
+    wire = {"openai": Wire.OPENAI_CHAT, "anthropic": Wire.ANTHROPIC, "google": Wire.GOOGLE}[kind]
+    extra = {} if kind == "google" else {"parallel_tool_calls": False}
+
+    runnable, options = bind_late(
+        model, as_tool_dicts([get_weather, Search]), {"tool_choice": "required", "parallel_tool_calls": False}, wire
+    )
+
+    assert runnable is model
+    assert options == model.bind_tools([get_weather, Search], tool_choice="any", **extra).kwargs
+
+
+def test_options_of_other_providers_are_left_out_and_limits_renamed() -> None:
+    given = {
+        "temperature": 0,
+        "max_tokens": 7,
+        "seed": 1,
+        "top_k": 5,
+        "thinking": {"type": "enabled"},
+        "logit_bias": {},
+        "safety_settings": {},
+        "exotic": 1,
+    }
+    kept = {"temperature": 0, "exotic": 1}
+
+    assert options_for(given, Wire.OPENAI_CHAT) == {**kept, "max_tokens": 7, "seed": 1, "logit_bias": {}}
+    assert options_for(given, Wire.ANTHROPIC) == {
+        **kept, "max_tokens": 7, "top_k": 5, "thinking": {"type": "enabled"}}  # fmt: skip
+    assert options_for(given, Wire.GOOGLE) == {
+        **kept, "max_output_tokens": 7, "seed": 1, "top_k": 5, "safety_settings": {}}  # fmt: skip
+    assert options_for(given, Wire.OTHER) == given
+
+
+@pytest.mark.parametrize(
+    ("model", "takers"),
+    [
+        ("gpt-4.1", {Wire.OPENAI_CHAT}),
+        ("claude-opus-4-5", {Wire.ANTHROPIC}),
+        ("gemini-3-pro", set()),
+        ("my-finetune", {Wire.OPENAI_CHAT, Wire.ANTHROPIC}),
+    ],
+)
+def test_a_model_override_goes_to_the_provider_whose_model_it_names(model: str, takers: set[Wire]) -> None:
+    wires = (Wire.OPENAI_CHAT, Wire.ANTHROPIC, Wire.GOOGLE)
+
+    assert {wire for wire in wires if "model" in options_for({"model": model}, wire)} == takers
+
+
+def test_what_a_call_asks_for() -> None:
+    assert output_limit({"max_completion_tokens": 9}) == 9
+    assert output_limit({}) is None
+    assert asks_for_thinking({"reasoning_effort": "high"})
+    assert asks_for_thinking({"thinking": {"type": "enabled", "budget_tokens": 1024}})
+    assert not asks_for_thinking({"reasoning_effort": "none"})
+    assert not asks_for_thinking({"temperature": 0})
