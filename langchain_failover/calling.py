@@ -33,6 +33,9 @@ from .tools import BINDING_OPTIONS, bind_late
 
 Style = Literal["call", "acall", "stream", "astream"]
 
+GRACE_S = 0.25
+"""The socket gives up this much after the deadline, so that it is the core which says that time is up."""
+
 _PUBLIC_METHODS: dict[Style, tuple[str, ...]] = {
     "call": ("invoke", "generate", "generate_prompt", "_generate_with_cache"),
     "acall": ("ainvoke", "agenerate", "agenerate_prompt", "_agenerate_with_cache"),
@@ -190,8 +193,9 @@ class WrappedModel(Callee):
         if attempt is None or attempt.remaining_s is None or self.dialect.wire is Wire.OTHER:
             return
         given = options.get("timeout", _own_timeout(self.model))
-        if given is None or (isinstance(given, int | float) and given > attempt.remaining_s):
-            options["timeout"] = max(attempt.remaining_s, 0.001)
+        limit_s = max(attempt.remaining_s, 0.0) + GRACE_S
+        if given is None or (isinstance(given, int | float) and given > limit_s):
+            options["timeout"] = limit_s
 
     def _without_thinking(self) -> BaseChatModel:
         """For a tool loop that another provider began: it lacks the signed thinking that Anthropic would insist on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import Any
 
 import lc_targets
@@ -133,6 +134,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
+    for sdk in ("openai", "anthropic", "google.genai"):
+        import_module(sdk)  # the first import takes longer than the short limits here
     servers = {wire: ProviderServer(answer=STORY, words_per_chunk=1).start() for wire in SECOND}
     with asyncio.Runner() as runner:
         stage = Stage(servers, runner, Shop())

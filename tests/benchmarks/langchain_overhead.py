@@ -1,0 +1,139 @@
+"""What `ChatFailover` adds to a call, next to what `with_fallbacks` adds, healthy, around an in-process model.
+
+    python tests/benchmarks/langchain_overhead.py [--json]
+
+All variants take turns in one run, so that a busy machine slows all of them; the ratios hold, the microseconds are this
+machine's. Also measured: what `import langchain_failover` adds to the import of langchain-core's chat models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from statistics import median
+from typing import Any
+
+from failover_core import Settings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_failover import ChatFailover
+
+ROUNDS = 60
+CALLS = 40
+CHUNKS = 200
+
+
+class InProcess(BaseChatModel):
+    """Answers at once."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "in-process"
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("It is forty-two."))])
+
+    async def _agenerate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("It is forty-two."))])
+
+    def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        for _ in range(CHUNKS):
+            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+
+    async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        for _ in range(CHUNKS):
+            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+
+
+def variants() -> dict[str, Any]:
+    a, b = InProcess(), InProcess()
+    return {
+        "bare": a,
+        "with_fallbacks": a.with_fallbacks([b]),
+        "ChatFailover": ChatFailover(targets=[a, b]),
+        'ChatFailover, hedge="off"': ChatFailover(targets=[a, b], settings=Settings(hedge="off")),
+    }
+
+
+def measure_sync(call: Callable[[Any], Any], calls: int) -> dict[str, float]:
+    """Median microseconds a call, for each variant."""
+    models = variants()
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for round_number in range(ROUNDS + 3):
+        for name, model in models.items():
+            began = time.perf_counter()
+            for _ in range(calls):
+                call(model)
+            if round_number >= 3:
+                times[name].append((time.perf_counter() - began) / calls * 1e6)
+    return {name: median(values) for name, values in times.items()}
+
+
+async def measure_async(call: Callable[[Any], Awaitable[Any]], calls: int) -> dict[str, float]:
+    models = variants()
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for round_number in range(ROUNDS + 3):
+        for name, model in models.items():
+            began = time.perf_counter()
+            for _ in range(calls):
+                await call(model)
+            if round_number >= 3:
+                times[name].append((time.perf_counter() - began) / calls * 1e6)
+    return {name: median(values) for name, values in times.items()}
+
+
+def drain(model: Any) -> None:
+    for _ in model.stream("hi"):
+        pass
+
+
+async def adrain(model: Any) -> None:
+    async for _ in model.astream("hi"):
+        pass
+
+
+def import_ms() -> float:
+    """What the import adds, in milliseconds: the median of fresh interpreters."""
+    code = (
+        "import time, langchain_core.language_models.chat_models\n"
+        "t = time.perf_counter()\nimport langchain_failover\nprint((time.perf_counter() - t) * 1e3)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(9)]
+    return median(float(run.stdout) for run in runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON only")
+    arguments = parser.parse_args()
+    figures: dict[str, dict[str, float]] = {
+        "invoke": measure_sync(lambda model: model.invoke("hi"), CALLS),
+        "ainvoke": asyncio.run(measure_async(lambda model: model.ainvoke("hi"), CALLS)),
+        f"stream, {CHUNKS} chunks": measure_sync(drain, 1),
+        f"astream, {CHUNKS} chunks": asyncio.run(measure_async(adrain, 1)),
+    }
+    result = {
+        "microseconds": figures,
+        "added_microseconds": {
+            style: {name: value - values["bare"] for name, value in values.items() if name != "bare"}
+            for style, values in figures.items()
+        },
+        "import_ms": import_ms(),
+    }
+    if not arguments.json:
+        for style, values in figures.items():
+            print(f"\n{style:24} {'microseconds':>12} {'added':>8}")
+            for name, value in values.items():
+                print(f"  {name:26} {value:8.1f} {value - values['bare']:8.1f}")
+        print(f"\nimport langchain_failover adds {result['import_ms']:.1f} ms\n")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
