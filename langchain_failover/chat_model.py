@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from failover_core import ConfigError, FailoverError, Outcome, RequestInfo
@@ -13,7 +15,7 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from pydantic import ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from . import structured, tracing
 from .assembly import assembled, misnamed
@@ -71,8 +73,6 @@ class ChatFailover(TracingChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    _identity: Identity = PrivateAttr()
-
     @model_validator(mode="before")
     @classmethod
     def _assemble(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -83,10 +83,9 @@ class ChatFailover(TracingChatModel):
         return {**values, "failover": failover, "settings": failover.settings,
                 "targets": values.get("targets") or list(failover.targets)}  # fmt: skip
 
-    @model_validator(mode="after")
-    def _identify(self) -> ChatFailover:
-        self._identity = Identity.of(self.failover.targets)
-        return self
+    @cached_property
+    def _identity(self) -> Identity:
+        return Identity.of(self.failover.targets)
 
     # -- answering ----------------------------------------------------------------------------------------------------
 
@@ -264,6 +263,11 @@ class ChatFailover(TracingChatModel):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield "targets", [target.name for target in self.failover.targets]
+
+
+# LangChain looks at these two signatures at every call; reading them anew takes longer than all that is done here.
+for _method in (ChatFailover._generate, ChatFailover._agenerate):
+    _method.__signature__ = inspect.signature(_method)  # type: ignore[attr-defined]
 
 
 def _told(outcome: Outcome) -> ChatResult:

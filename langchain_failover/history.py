@@ -46,6 +46,8 @@ def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[st
         dialect: of the target.
         accounts: target name -> its account, to recognise what the targets of this failover have produced.
     """
+    if _is_simple(messages):
+        return Portable(messages)
     own = [isinstance(m, AIMessage) and _is_own(m, dialect, accounts) for m in messages]
     foreign = [m for m, is_own in zip(messages, own, strict=True) if isinstance(m, AIMessage) and not is_own]
     renamed = _illegal_tool_ids(foreign)
@@ -73,6 +75,15 @@ def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[st
         result = _not_only_system(result)
     same = len(result) == len(messages) and all(new is old for new, old in zip(result, messages, strict=True))
     return Portable(messages if same else result, foreign_tool_loop)
+
+
+def _is_simple(messages: Sequence[BaseMessage]) -> bool:
+    """One question in plain text, perhaps after a system message: legal everywhere, and most of all calls."""
+    if len(messages) > 2 or not isinstance(messages[-1], HumanMessage):
+        return False
+    if len(messages) == 2 and not isinstance(messages[0], SystemMessage):
+        return False
+    return all(isinstance(message.content, str) and message.name is None for message in messages)
 
 
 # -- assistant messages ---------------------------------------------------------------------------------------------

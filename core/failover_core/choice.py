@@ -33,10 +33,9 @@ class Choice:
         """The first candidate that is available, admitted by the health book."""
         states = self._book.snapshot
         for target in self._candidates:
-            name = target.name
-            if name in self._out or states[name].available_in_s(now) > 0.0 or not self._affordable(target, now):
+            if target.name in self._out or states[target.name].available_in_s(now) > 0.0:
                 continue
-            permit = self._book.admit(name, now)
+            permit = self._admit(target, now)
             if permit is not None:
                 return self._chosen(target, permit)
         return None
@@ -52,10 +51,10 @@ class Choice:
                 return target, now + blocked_s
             if blocked_s > 0.0:
                 self._trace.skipped[target.name] = f"rate limited for another {blocked_s:.1f} s"
-            elif not self._forced and self._affordable(target, now):
-                self._forced = True
-                permit = self._book.admit(target.name, now, force=True)
+            elif not self._forced:
+                permit = self._admit(target, now, force=True)
                 if permit is not None:
+                    self._forced = True
                     return self._chosen(target, permit)
         return None
 
@@ -81,18 +80,26 @@ class Choice:
                 self._out.add(target.name)
                 self._trace.skipped[target.name] = else_because
 
-    def explain(self, now: float) -> None:
+    def again(self, target: Target) -> None:
+        """It was asked, but nothing speaks against asking it once more."""
+        self._out.discard(target.name)
+
+    def explain(self, now: float, else_because: str) -> None:
         """Note in the trace why each candidate that is left was not asked."""
+        asked = {attempt.target.name for attempt in self._trace.attempts}
         for target in self._rest():
-            if target.name not in self._trace.skipped:
-                state = self._book.snapshot[target.name]
-                wait_s = state.available_in_s(now)
-                reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
-                self._trace.skipped[target.name] = (
-                    f"its circuit is {state.breaker.state} for another {wait_s:.1f} s{reason}"
-                    if wait_s > 0.0
-                    else "no attempt was left for it"
-                )
+            if target.name not in asked:
+                self._trace.skipped.setdefault(target.name, self._why_not(target, now) or else_because)
+
+    def _why_not(self, target: Target, now: float) -> str | None:
+        state = self._book.snapshot[target.name]
+        wait_s, blocked_s = state.available_in_s(now), state.limit.blocked_until_s - now
+        if wait_s <= 0.0:
+            return None
+        if blocked_s >= wait_s:
+            return f"rate limited for another {blocked_s:.1f} s"
+        reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
+        return f"its circuit is {state.breaker.state} for another {wait_s:.1f} s{reason}"
 
     def _rest(self) -> list[Target]:
         return [target for target in self._candidates if target.name not in self._out]
@@ -102,12 +109,16 @@ class Choice:
         self._trace.skipped.pop(target.name, None)
         return target, permit
 
-    def _affordable(self, target: Target, now: float) -> bool:
-        """The first attempt is free and so is a switch to a healthy target; everything else spends retry budget."""
+    def _admit(self, target: Target, now: float, *, force: bool = False) -> Permit | None:
+        """Leave to ask `target`. The first attempt is free and so is a switch to a healthy target; any other one spends
+        retry budget, once it has been admitted.
+        """
         made = len(self._trace.attempts)
-        if made == 0 or (made == 1 and self._book.snapshot[target.name].is_healthy(now)):
-            return True
-        if self._book.spend_retry():
-            return True
-        self._trace.skipped[target.name] = "the retry budget is spent"
-        return False
+        free = made == 0 or (made == 1 and self._book.snapshot[target.name].is_healthy(now))
+        if not free and self._book.retry_budget_left < 1.0:
+            self._trace.skipped[target.name] = "the retry budget is spent"
+            return None
+        permit = self._book.admit(target.name, now, force=force)
+        if permit is not None and not free:
+            self._book.spend_retry()
+        return permit

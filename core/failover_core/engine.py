@@ -20,6 +20,7 @@ from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
 from .policy.guards import Style
+from .policy.ranking import Snapshot
 from .route import Route
 from .trace import RouteTrace, Verdict
 
@@ -28,7 +29,7 @@ def plan(desk: Desk, request: Any, info: RequestInfo, style: Style, now: float) 
     """Who can take this request, and in which order should they be asked?"""
     able, unable = desk.able(info, style)
     trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}", skipped=dict(unable))
-    order = desk.policy(able, desk.book.snapshot, info, desk.rng.random)
+    order = desk.policy(able, Snapshot(desk.book.snapshot, now, desk.rng.random), info)
     return Route(desk, trace, request, info, style, order, now)
 
 
@@ -76,6 +77,8 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
         FailoverError: when nobody is left to ask, the failure is the caller's own, or the deadline has passed.
     """
     while True:
+        if route.past_deadline():
+            raise deadline_error(route, shown=route.shown)
         start = route.next_start()
         if start is not None:
             route.now = yield start
@@ -137,7 +140,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
     if live.ended:
         return None
     stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
-    watched = route.desk.settings.stall_s is not None or can_go_on(route, live)
+    watched = watches_silence(route, live)
     deadline_s = route.deadline_s
     quiet_since_s = route.now
     while True:
@@ -152,8 +155,8 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
                 inlet.held.append(chunk)
             elif chunk is not None:
                 route.now = yield Emit(chunk)
-            if inlet.progress_s == now:
-                quiet_since_s = route.now  # the caller's own slowness is not the target's
+            since_s = now if inlet.progress_s == now else quiet_since_s
+            quiet_since_s = since_s + (route.now - now)  # the caller's own slowness is not the target's
         elif isinstance(event, Ended):
             failure = route.judge(inlet.finished())
             if failure is None:
@@ -165,7 +168,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
         elif isinstance(event, Elapsed):
             if route.past_deadline():
                 raise deadline_error(route, shown=inlet.seen)
-            watched = route.desk.settings.stall_s is not None or can_go_on(route, live)
+            watched = watches_silence(route, live)
             if watched and now - quiet_since_s >= stall_s:
                 route.now = yield Cancel(live.attempt.number)
                 return Failure(FailureKind.TIMEOUT, f"silent for {stall_s:.1f} s inside the stream")
@@ -179,8 +182,9 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
     """
     assert live.inlet is not None
     seen = live.inlet.seen
-    possible = can_go_on(route, live)
-    route.fail(live, broken)
+    bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
+    possible = can_go_on(route, live) and not bad_text
+    route.fail(live, broken, shown=True)
     if route.decided_by is not None:
         raise final_error(route)
     if not possible:
@@ -188,12 +192,17 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
     route.resume_after(seen, live)
 
 
+def watches_silence(route: Route, live: Live) -> bool:
+    """A given limit always holds, a learned one only where attempts are limited at all and somebody could take over."""
+    return route.desk.settings.stall_s is not None or (live.limit is not None and can_go_on(route, live))
+
+
 def can_go_on(route: Route, live: Live) -> bool:
-    """Could another target take over? Always while no text has been seen; after that only for plain text, never with
-    tools or structured output under way, and only where somebody can be asked to go on.
+    """Could another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
+    never with tools or structured output under way, and only where somebody can be asked to go on.
     """
     inlet = live.inlet
-    if inlet is None or not route.has_backup():
+    if inlet is None or inlet.opaque or not route.has_backup():
         return False
     if not inlet.seen:
         return not inlet.has_tool_call or inlet.withholds

@@ -23,14 +23,16 @@ Error = TypeVar("Error", bound=FailoverError)
 
 def final_error(route: Route) -> FailoverError:
     """What the caller gets when there is nobody left to ask, or nobody else may be asked."""
-    route.explain_skips()
+    for live in list(route.live.values()):
+        route.drop(live, Verdict.CANCELLED)
+    route.explain_skips("no attempt was left for it" if route.decided_by is None else "nobody else may be asked")
     failure = route.decided_by or route.last_failure
     if failure is None:
         return NoTargetAvailable(_told("No target may take this request:", route), trace=route.trace, failure=None)
     if route.shown:
         return interrupted_error(route, failure, route.shown)
     if RULES[failure.kind].next_target is not NextTarget.YES:
-        target = route.trace.attempts[-1].target.name
+        target = next(attempt.target.name for attempt in route.trace.attempts if attempt.failure is failure)
         headline = f"{target} refused the request ({failure.kind}): {failure.message}"
         return _caused(RequestRejected(_told(headline, route), trace=route.trace, failure=failure), failure)
     asked = len({attempt.target.name for attempt in route.trace.attempts})
@@ -43,7 +45,7 @@ def deadline_error(route: Route, *, shown: str = "") -> DeadlineExceeded:
     passed = Failure(FailureKind.TIMEOUT, "the caller's deadline passed")
     for live in list(route.live.values()):
         route.drop(live, Verdict.CANCELLED, passed)
-    route.explain_skips()
+    route.explain_skips("no time was left for it")
     begun = f" after {len(shown):,} characters had been shown" if shown else " before any target had answered"
     error = DeadlineExceeded(
         _told(f"The deadline passed{begun} ({_seconds(route)}):", route), trace=route.trace, failure=route.last_failure
@@ -53,7 +55,7 @@ def deadline_error(route: Route, *, shown: str = "") -> DeadlineExceeded:
 
 def interrupted_error(route: Route, failure: Failure, shown: str) -> StreamInterrupted:
     """A stream broke after text was shown and nobody could go on."""
-    route.explain_skips()
+    route.explain_skips("it could not go on from there")
     headline = f"The stream broke after {len(shown):,} characters and could not be resumed: {failure.message}"
     return _caused(
         StreamInterrupted(_told(headline, route), partial=shown, trace=route.trace, failure=failure), failure

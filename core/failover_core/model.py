@@ -33,8 +33,9 @@ class Target:
         context_window_tokens: input and output together; None = unknown, never a reason to skip.
         lacks: capabilities it is known not to have, out of `RequestInfo.needs`.
         tags: free labels for rules.
-        weight: share under `policy="weighted"`, > 0.
+        weight: share of the traffic where a policy balances, > 0.
         tier: lower tiers first; targets of one tier are peers.
+        input_usd_per_million, output_usd_per_million: prices in US dollars a million tokens; None = unknown.
         reader: how to read its outputs.
         resume: `(request, shown_text) -> request` that asks to go on after `shown_text`; None = cannot resume.
         source: the object behind the callables (a framework model, a native client), for adapters.
@@ -56,6 +57,8 @@ class Target:
     tags: frozenset[str] = frozenset()
     weight: float = 1.0
     tier: int = 0
+    input_usd_per_million: float | None = None
+    output_usd_per_million: float | None = None
     reader: OutputReader = field(default=PLAIN, repr=False)
     resume: Callable[[Any, str], Any] | None = field(default=None, repr=False)
     source: Any = field(default=None, repr=False)
@@ -92,6 +95,10 @@ class Target:
             raise ConfigError(
                 f"Target({self.name!r}): tier must be a whole number, lower is asked first, not {self.tier!r}"
             )
+        for price in ("input_usd_per_million", "output_usd_per_million"):
+            usd = getattr(self, price)
+            if usd is not None and not (_is(usd, int | float) and isfinite(usd) and usd >= 0):
+                raise ConfigError(f"Target({self.name!r}): {price} must be US dollars, 0 or more, not {usd!r}")
         if window is not None and not (_is(window, int) and window > 0):
             raise ConfigError(
                 f"Target({self.name!r}): context_window_tokens must be a whole number above 0, or None for unknown, "
@@ -117,6 +124,8 @@ class Target:
 
 
 TARGET_FIELDS = frozenset(f.name for f in fields(Target))
+TARGET_FACTS = TARGET_FIELDS - {*CALL_STYLES, "reader", "resume", "source"}
+"""What may be said of a target besides how it is called: the keyword arguments of the `wrap` functions."""
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -134,6 +143,7 @@ class RequestInfo:
         needs: capabilities that the request uses: "tools", "images", "files", "json_schema", ...
         structured: tools or a response format are in play: such output is never resumed in the middle.
         side_effects: never run it twice at the same time.
+        session: requests of one session stay with one target where a policy balances, as long as it is available.
         task: a label for requests of one kind; latency is learned for each label.
         tags: free labels for rules.
         deadline_s: for this request, seconds from its start; the smaller of it and `Settings.deadline_s` holds.
@@ -146,6 +156,7 @@ class RequestInfo:
     needs: frozenset[str] = frozenset()
     structured: bool = False
     side_effects: bool = False
+    session: str | None = None
     task: str = ""
     tags: frozenset[str] = frozenset()
     deadline_s: float | None = None

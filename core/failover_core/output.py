@@ -25,6 +25,8 @@ class Reading:
         flaw: a defect that the reader itself sees, such as tool arguments that do not parse.
         usage: token counts by name ("input_tokens", "output_tokens", ...).
         model: the model that says it answered.
+        opaque: content that is no text, reasoning or tool call, such as an image or a value of unknown type. A stream that
+            has shown such content is never continued by another target.
     """
 
     text: str = ""
@@ -35,6 +37,7 @@ class Reading:
     flaw: str | None = None
     usage: Mapping[str, int] | None = None
     model: str | None = None
+    opaque: bool = False
 
 
 class OutputReader(Protocol):
@@ -65,7 +68,7 @@ class PlainReader:
     def read_chunk(self, chunk: Any) -> Reading:
         if isinstance(chunk, str):
             return Reading(text=chunk, has_content=bool(chunk))
-        return Reading(has_content=True)
+        return Reading(has_content=True, opaque=True)
 
     def with_text(self, chunk: Any, text: str) -> Any:
         return text

@@ -125,7 +125,6 @@ class Route:
         remaining_s = None if self.deadline_s is None else self.deadline_s - self.now
         settings = self.desk.settings
         inlet = None
-        request = self._request
         if self.streaming:
             inlet = Inlet(
                 target,
@@ -134,8 +133,6 @@ class Route:
                 self.shown,
                 hold_tool_calls=settings.hold_tool_calls,
             )
-            if self.shown and target.resume is not None:
-                request = target.resume(request, self.shown)
         limit = limit_for(
             target,
             self.info,
@@ -150,7 +147,11 @@ class Route:
         if self.desk.telemetry.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
-        return Start(number, context, request, watched=limit is not None or remaining_s is not None)
+        request = self._request
+        if self.shown and target.resume is not None:
+            request = target.resume(request, self.shown)
+        limits_silence = self.streaming and settings.stall_s is not None
+        return Start(number, context, request, limit is not None or remaining_s is not None or limits_silence)
 
     # -- times ------------------------------------------------------------------------------------------------
 
@@ -211,17 +212,19 @@ class Route:
     def _in_time(self, at_s: float) -> bool:
         return self.deadline_s is None or at_s < self.deadline_s
 
-    def explain_skips(self) -> None:
+    def explain_skips(self, else_because: str) -> None:
         """Note in the trace why each candidate that was not asked could not be."""
-        self._choice.explain(self.now)
+        self._choice.explain(self.now, else_because)
 
     # -- settling ---------------------------------------------------------------------------------------------
 
     def judge(self, finished: Finished) -> Failure | None:
         return judge(finished, self.desk.settings.validators, checks=self.desk.settings.output_checks)
 
-    def fail(self, live: Live, failure: Failure) -> None:
-        """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked."""
+    def fail(self, live: Live, failure: Failure, *, shown: bool = False) -> None:
+        """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked. A part of
+        its output may have been `shown` already, so that the same target cannot simply be asked again.
+        """
         rule = RULES[failure.kind]
         self.desk.book.failed(live.permit, self.now, failure, rule.evidence_nats, parks=rule.parks)
         self.last_failure = failure
@@ -229,7 +232,7 @@ class Route:
         if not may_go_on(failure.kind, self.desk.settings):
             self.decided_by = failure
             verdict = Verdict.RAISE
-        elif self._plan_retry(live, failure):
+        elif not shown and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif rule.next_target is NextTarget.ROOMIER:
             smaller = f"its window is not larger than that of {live.target.name}"
@@ -244,7 +247,10 @@ class Route:
         delay_s = retry_delay_s(
             failure, self.desk.settings, retries=retries, healthy=live.was_healthy, draw=self.desk.rng.random()
         )
-        if delay_s is None or not self._in_time(self.now + delay_s) or not self.desk.book.spend_retry():
+        if delay_s is None or not self._in_time(self.now + delay_s):
+            return False
+        state = self.desk.book.snapshot[target.name]
+        if state.available_in_s(self.now + delay_s) > 0.0 or not self.desk.book.spend_retry():
             return False
         self._retries[target.name] = retries + 1
         self._retry = (target, self.now + delay_s, "retry")
@@ -271,6 +277,8 @@ class Route:
         """Settle an attempt that nobody waits for any more; cancellation is neither success nor failure."""
         self.desk.book.cancelled(live.permit, self.now)
         self._close(live, verdict, failure)
+        if verdict is Verdict.LOST and not live.attempt.overdue:
+            self._choice.again(live.target)
 
     def _close(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
         attempt, inlet = live.attempt, live.inlet
@@ -299,7 +307,6 @@ class Route:
     def resume_after(self, shown: str, broken: Live) -> None:
         """From now on attempts are asked to go on after `shown`."""
         broken.attempt.verdict = Verdict.RESUMED
-        self._retry = None
         self.shown = shown
         self._broken = broken.target.name
         if shown:

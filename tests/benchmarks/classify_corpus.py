@@ -111,9 +111,7 @@ def main() -> None:
         print(f"({result['unsure']} rows marked unsure are not counted)\n")
         print(confusion_table(result["confusion"]), end="\n\n")
         for row in result["wrong"]:
-            print(
-                f"  wanted {row['label']}, got {row['got']}: [{row['provider']} {row['status']}] {row['message'][:150]!r}"
-            )
+            print(f"  wanted {row['label']}, got {row['got']}: {row['provider']} {row['status']} {row['message'][:150]!r}")
         print()
     for name, cost in sorted(microseconds.items(), key=lambda item: item[1]):
         print(f"{cost:8.1f} microseconds  {name}")

@@ -43,12 +43,12 @@ class InProcess(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=AIMessage("It is forty-two."))])
 
     def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        for _ in range(CHUNKS):
-            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+        for number in range(CHUNKS):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f"word{number} "))
 
     async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        for _ in range(CHUNKS):
-            yield ChatGenerationChunk(message=AIMessageChunk(content="word "))
+        for number in range(CHUNKS):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=f"word{number} "))
 
 
 def variants() -> dict[str, Any]:

@@ -218,7 +218,7 @@ class TestWholeDemo:
         said = json.loads(out)
         lanes = said["lanes"]
         asked = len(traffic.arrivals(2.0))
-        assert status == 0 and said["nothing_lost"] is True
+        assert (status, said["nothing_lost"]) == (0, True), lanes
         assert [lane["requests"] for lane in lanes.values()] == [asked] * 3
         assert lanes["Failover Kit"]["lost"] == lanes["with_fallbacks"]["lost"] == 0
         assert lanes["one model alone"]["lost_because"] == {"InternalServerError 503": lanes["one model alone"]["lost"]}

@@ -97,9 +97,9 @@ def test_settings_are_settings(settings: Any) -> None:
         Failover([answer], settings)
 
 
-@pytest.mark.parametrize("policy", ["fastest", None, 3])
+@pytest.mark.parametrize("policy", ["quickest", None, 3])
 def test_an_unknown_policy_lists_those_that_exist(policy: Any) -> None:
-    with pytest.raises(ConfigError, match="write one of 'priority', 'weighted', or pass a function"):
+    with pytest.raises(ConfigError, match="write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', or pass"):
         Failover([answer], policy=policy)
 
 
@@ -217,7 +217,7 @@ def test_weighted_policy_and_seeded_randomness_give_the_same_choices_twice() -> 
 def test_a_policy_may_be_a_function() -> None:
     failover = Failover(
         [Target("a", call=answer), Target("b", call=answer)],
-        policy=lambda candidates, snapshot, request, draw: [c for c in candidates if c.name == request.task],
+        policy=lambda candidates, snapshot, request: [c for c in candidates if c.name == request.task],
     )
     assert failover.run("x", RequestInfo(task="b")).trace.attempts[0].target.name == "b"
 

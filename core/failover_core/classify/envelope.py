@@ -144,7 +144,7 @@ def _text_pairs(text: str, depth: int) -> Iterator[_Pair]:
         text = f"{text[:4096]} {text[-1024:]}"
     if '\\"' in text and not re.search(r"""(?<!\\)["']\w+["']\s*:""", text):
         text = _unescaped(text)  # the whole text is the inside of a string
-    for match in _PAIR.finditer(text):
+    for match in _PAIR.finditer(_without_echoes(text)):
         key = _normal(match["key"])
         if key not in _ALL_KEYS:
             continue
@@ -153,6 +153,29 @@ def _text_pairs(text: str, depth: int) -> Iterator[_Pair]:
         else:
             value = match["double"] if match["double"] is not None else match["single"]
             yield from _pair(depth, key, _unescaped(value))
+
+
+_BRACKET = re.compile(r"[\[\]{}]")
+_ECHO = re.compile(rf"""(["'])(?:{"|".join(sorted(_ECHO_KEYS))}|failed_generation)\1\s{{0,4}}:\s{{0,4}}(?=[\[{{])""")
+
+
+def _without_echoes(text: str) -> str:
+    """The text without the objects and lists in which the caller's own input comes back, where they are complete."""
+    kept, end = [], 0
+    for match in _ECHO.finditer(text):
+        if match.start() >= end and (closed := _closing(text, match.end())) is not None:
+            kept.append(text[end : match.start()])
+            end = closed
+    return "".join((*kept, text[end:])) if end else text
+
+
+def _closing(text: str, start: int) -> int | None:
+    depth = 0
+    for bracket in _BRACKET.finditer(text, start):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth == 0:
+            return bracket.end()
+    return None
 
 
 def _pair(depth: int, key: str, value: str | int) -> Iterator[_Pair]:

@@ -16,6 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.memory import ChatMemoryBuffer
 
 from langchain_failover import ChatFailover
 from llamaindex_failover import FailoverLLM
@@ -122,7 +123,8 @@ def built_apps(targets: Sequence[Target]) -> tuple[tuple[Ask, Ask], dict[str, Fa
     llm = FailoverLLM(targets=targets)
 
     async def chat(question: str) -> AsyncIterator[str]:
-        engine = SimpleChatEngine.from_defaults(llm=llm, system_prompt=SYSTEM)  # a conversation of its own
+        memory = ChatMemoryBuffer.from_defaults(llm=llm)  # each question is a conversation of its own
+        engine = SimpleChatEngine.from_defaults(llm=llm, memory=memory, system_prompt=SYSTEM)
         response = await engine.astream_chat(question)
         async with aclosing(response.async_response_gen()) as pieces:
             async for piece in pieces:

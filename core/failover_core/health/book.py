@@ -6,7 +6,7 @@ a plain dict of `TargetState` values that nobody changes after it was published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from threading import Lock
@@ -16,7 +16,7 @@ from ..failure import Failure, FailureKind
 from . import breaker as circuits
 from . import ratelimit, suspicion
 from .breaker import Admission, CircuitState
-from .latency import NO_HABIT, Habit, learned
+from .latency import NO_HABIT, Habit, learned, pace
 from .state import TargetState
 
 MAX_KINDS = 64
@@ -121,8 +121,8 @@ class HealthBook:
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
 
-    def answered(self, permit: Permit, now: float, durations: Iterable[tuple[HabitKey, float]] = ()) -> None:
-        """Settle after a completed, good answer. `durations` in seconds teach the target's habits."""
+    def answered(self, permit: Permit, now: float, durations: Sequence[tuple[HabitKey, float]] = ()) -> None:
+        """Settle after a completed, good answer. `durations` in seconds teach the target's habits; the first is its pace."""
         if permit.settled:
             return
         permit.settled = True
@@ -138,6 +138,8 @@ class HealthBook:
             else:
                 new.suspicion = suspicion.updated(old.suspicion, now - old.updated_s, suspicion.SUCCESS_NATS)
             new.updated_s = max(old.updated_s, now)
+            if durations:
+                new.pace_s, new.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
             if old.is_healthy(now):  # a baseline that learns from a slow decline would call the decline normal
                 self._learn(permit.name, durations)
             self._publish(permit.name, new)

@@ -23,6 +23,7 @@ MIN_DEVIATION = 0.25
 MIN_LIMIT_S = 1.0
 MIN_STALL_S = 3.0
 STALL_GAPS = 30.0
+PACE_MEMORY_S = 10.0
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -69,3 +70,10 @@ def stall_s(gap: Habit) -> float:
 def typical_s(habit: Habit) -> float | None:
     """The median, None before anything is known."""
     return exp(habit.mean) if habit.samples else None
+
+
+def pace(pace_s: float, since_s: float, seconds: float) -> float:
+    """A peak-EWMA (Finagle): a slower sample counts in full at once, faster ones win it back over `PACE_MEMORY_S`."""
+    if seconds >= pace_s:
+        return seconds
+    return seconds + (pace_s - seconds) * exp(-since_s / PACE_MEMORY_S)

@@ -20,6 +20,9 @@ class TargetState:
         limit: its rate limit.
         in_flight: attempts under way.
         asked, answered, failed: counts of attempts since the start; cancelled ones are only in `asked`.
+        pace_s: peak-EWMA of the time to the first content (to the answer, where nothing is streamed), in seconds; 0 =
+            never measured.
+        paced_s: when it was measured last.
     """
 
     breaker: Breaker = field(default_factory=Breaker)
@@ -30,6 +33,8 @@ class TargetState:
     asked: int = 0
     answered: int = 0
     failed: int = 0
+    pace_s: float = 0.0
+    paced_s: float = 0.0
 
     def copy(self) -> TargetState:
         return TargetState(
@@ -41,6 +46,8 @@ class TargetState:
             self.asked,
             self.answered,
             self.failed,
+            self.pace_s,
+            self.paced_s,
         )
 
     def available_in_s(self, now: float) -> float:

@@ -22,6 +22,7 @@ class Inlet:
 
     Attributes:
         withholds: a tool call has begun, so nothing more is shown before the stream's good end.
+        opaque: there was content of unknown kind in it.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class Inlet:
         "has_tool_call",
         "held",
         "model",
+        "opaque",
         "progress_s",
         "refusal",
         "shown",
@@ -68,6 +70,7 @@ class Inlet:
         self.finish_reason: str | None = None
         self.refusal: str | None = None
         self.flaw: str | None = None
+        self.opaque = False
         self.usage: Mapping[str, int] | None = None
         self.model: str | None = None
         self.first_content_s: float | None = None
@@ -100,6 +103,8 @@ class Inlet:
             self.refusal = (self.refusal or "") + reading.refusal
         if reading.flaw is not None:
             self.flaw = reading.flaw
+        if reading.opaque:
+            self.opaque = True
         if reading.usage is not None:
             self.usage = reading.usage
         if reading.model is not None:

@@ -7,10 +7,12 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from failover_core import Target
 from failover_core.providers import accumulate
 from failover_core.providers.clients import ClientPool
 from failover_core.testing import ProviderServer
 from native_targets import PROVIDERS, native
+from recording_server import recording_server
 
 
 class Client:
@@ -112,16 +114,16 @@ def test_a_target_works_in_several_loops_and_threads_in_turn(server: ProviderSer
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_connections_are_kept(provider: str) -> None:
-    ports: set[int] = set()
-    with ProviderServer() as server:
-        target = native(provider, server)
-        handle = server._handle
-
-        async def seen(request):
-            ports.add(request.transport.get_extra_info("peername")[1])
-            return await handle(request)
-
-        server._server.request_handler = seen
+    with recording_server() as recorded:
+        target = Target.native(f"{provider}:m", base_url=recorded.url)
         for _ in range(3):
-            target.call("hi")
-        assert len(ports) == 1
+            assert target.call("hi").text == "hi"
+        target.source.close()
+        assert len(recorded.ports) == 3 and len(set(recorded.ports)) == 1
+
+        async def some() -> None:
+            for _ in range(3):
+                assert (await target.acall("hi")).text == "hi"
+
+        asyncio.run(some())
+        assert len(set(recorded.ports[3:])) == 1

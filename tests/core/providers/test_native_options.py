@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from failover_core import ConfigError, Failover, Settings, Target
 from failover_core.providers import ChatReader, NativeChat, parse_spec
 from failover_core.testing import ProviderServer, faults
-from native_targets import MODELS, PROVIDERS
+from native_targets import PROVIDERS
 from native_targets import native as native_of
+from recording_server import Recorded, recording_server
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,6 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
     assert said.strip() == "[]"
 
 
-KEY_HEADERS = {"openai": "authorization", "anthropic": "x-api-key", "google": "x-goog-api-key"}
 VARIABLES = {
     "openai": ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
     "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
@@ -102,51 +103,39 @@ VARIABLES = {
 
 
 @pytest.fixture
-def sent_keys(server: ProviderServer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The keys that the server is sent; its log leaves them out."""
-    keys: list[str] = []
-    handle = server._server.request_handler
+def recorded() -> Iterator[Recorded]:
+    with recording_server() as recorded:
+        yield recorded
 
-    async def seen(request: Any) -> Any:
-        keys.extend(request.headers[name] for name in KEY_HEADERS.values() if name in request.headers)
-        return await handle(request)
 
-    monkeypatch.setattr(server._server, "request_handler", seen)
-    return keys
+def ask(target: Target) -> None:
+    assert target.call("hi").text == "hi"
+    target.source.close()
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_keys_and_addresses_from_the_environment(
-    server: ProviderServer, sent_keys: list[str], provider: str, monkeypatch: pytest.MonkeyPatch
+    recorded: Recorded, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    target = Target.native(f"{provider}:m")
     key, address = VARIABLES[provider]
-    target = Target.native(f"{provider}:{MODELS[provider]}")  # read at the first call, not here
-    monkeypatch.setenv(key, "from-the-environment")
-    monkeypatch.setenv(address, server.openai_url if provider == "openai" else server.base_url)
-    target.call("hi")
-    # Which header carries it is the SDK's business: anthropic 2 says "Bearer" to servers that are not Anthropic's.
-    assert [key.removeprefix("Bearer ") for key in sent_keys] == ["from-the-environment"]
-    target.source.close()
+    monkeypatch.setenv(key, "from-the-environment")  # read at the first call
+    monkeypatch.setenv(address, recorded.url)
+    ask(target)
+    assert recorded.keys == ["from-the-environment"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_key_that_is_given_goes_first(
-    server: ProviderServer, sent_keys: list[str], provider: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_that_is_given_goes_first(recorded: Recorded, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLES[provider][0], "from-the-environment")
-    urls = {"openai": server.openai_url}
-    target = Target.native(f"{provider}:m", api_key="given", base_url=urls.get(provider, server.base_url))
-    target.call("hi")
-    assert sent_keys[0].endswith("given")
-    target.source.close()
+    ask(Target.native(f"{provider}:m", api_key="given", base_url=recorded.url))
+    assert recorded.keys == ["given"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_server_of_one_s_own_wants_no_key(server: ProviderServer, sent_keys: list[str], provider: str) -> None:
-    target = Target.native(f"{provider}:m", base_url=server.openai_url if provider == "openai" else server.base_url)
-    assert target.call("hi").text
-    assert sent_keys[0].endswith("not-needed")
-    target.source.close()
+def test_a_server_of_one_s_own_wants_no_key(recorded: Recorded, provider: str) -> None:
+    ask(Target.native(f"{provider}:m", base_url=recorded.url))
+    assert recorded.keys == ["not-needed"]
 
 
 def test_options_of_the_sdk_s_client_reach_it(server: ProviderServer) -> None:
