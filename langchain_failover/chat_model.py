@@ -224,8 +224,12 @@ class ChatFailover(TracingChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("temperature", "max_tokens", "stop", "fit")}
-        return {"targets": self._identity.params, **{name: value for name, value in own.items() if value is not None}}
+        params: dict[str, Any] = {"targets": self._identity.params}
+        for name in ("temperature", "max_tokens", "stop", "fit"):
+            value = getattr(self, name)
+            if value is not None:
+                params[name] = value
+        return params
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         model = kwargs.get("model")
@@ -267,7 +271,7 @@ class ChatFailover(TracingChatModel):
 
 # LangChain looks at these two signatures at every call; reading them anew takes longer than all that is done here.
 for _method in (ChatFailover._generate, ChatFailover._agenerate):
-    _method.__signature__ = inspect.signature(_method)  # type: ignore[attr-defined]
+    setattr(_method, "__signature__", inspect.signature(_method))  # noqa: B010  # which mypy does not know
 
 
 def _told(outcome: Outcome) -> ChatResult:

@@ -106,5 +106,5 @@ def _rejected(reason: str, message: AIMessage) -> OutputRejected:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return " ".join(line.strip() for line in lines[:3]) if lines else type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines() if not line.startswith("For troubleshooting")]
+    return " ".join(lines[:3]) or type(error).__name__

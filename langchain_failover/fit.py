@@ -18,7 +18,7 @@ from langchain_core.messages.utils import count_tokens_approximately
 from .dialects import Wire
 from .options import asks_for_thinking, output_limit
 from .structured import KEY as STRUCTURED
-from .tools import server_tools
+from .tools import as_tool_dicts, server_tools
 
 _DENIED_BY = {
     "tool_calling": "tools",
@@ -83,9 +83,8 @@ def info_of(messages: Sequence[BaseMessage], stop: Any, options: Mapping[str, An
 
 def estimated_tokens(messages: Sequence[BaseMessage], tools: Any = None) -> int:
     """About how long the prompt is, in tokens: LangChain's own approximation, 4 characters a token."""
-    return (
-        count_tokens_approximately(list(messages), tools=tools) if tools else count_tokens_approximately(list(messages))
-    )
+    given: dict[str, Any] = {"tools": as_tool_dicts(tools)} if tools else {}
+    return count_tokens_approximately(messages, **given)
 
 
 def trimmed(

@@ -10,10 +10,10 @@ from failover_core import Target
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.base import BaseLanguageModel
 from langchain_core.messages import BaseMessage
-from langchain_core.messages.utils import count_tokens_approximately
 
 from .callee import Callee
 from .calling import WrappedModel
+from .fit import estimated_tokens
 from .targets import Trimmed
 
 FAILOVER = "failover"
@@ -61,7 +61,7 @@ class Identity:
                     return model.get_num_tokens_from_messages(messages, **given)
                 except Exception:  # its counter may be its dead provider's own service
                     continue
-        return count_tokens_approximately(messages, **given)
+        return estimated_tokens(messages, tools)
 
     def count_text_tokens(self, text: str) -> int:
         for model in self.models:

@@ -22,7 +22,8 @@ class JoinedStream:
     def take(self, chunk: ChatGenerationChunk, trace: RouteTrace | None) -> ChatGenerationChunk:
         message = chunk.message
         assert isinstance(message, AIMessageChunk)
-        message.chunk_position = None  # the last chunk is `ending`
+        if message.chunk_position is not None:
+            message.chunk_position = None  # the last chunk is `ending`
         self._as_list = isinstance(message.content, list)
         if trace is not None and trace.seams:
             message.id = self._id

@@ -73,6 +73,8 @@ class StructuredOutput:
         return known[1]
 
     def _ask(self, model: BaseChatModel, wire: Wire) -> dict[str, Any]:
+        if self.schema is None:  # any JSON object: Anthropic knows no such mode, the prompt has to ask for it
+            return {} if wire is Wire.ANTHROPIC else {"response_format": {"type": "json_object"}}
         method: Method = self.method
         if method == "json_mode" and wire is Wire.ANTHROPIC:
             method = "json_schema"  # it has no mode without a schema; its class would say so in a warning

@@ -163,8 +163,8 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
     ) -> Generator[Any, None, None]:
         from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 
-        if not self.takes_schemas:
-            yield from super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        if not self.takes_schemas:  # LlamaIndex reads streamed tool calls of OpenAI's class only
+            yield self.structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return
         messages, kwargs = _with_schema(output_cls, prompt, llm_kwargs, prompt_args)
         current: Any = None
@@ -177,11 +177,11 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
     ) -> AsyncGenerator[Any, None]:
         from llama_index.core.program.streaming_utils import process_streaming_content_incremental
 
-        if not self.takes_schemas:
-            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        messages, kwargs = _with_schema(output_cls, prompt, llm_kwargs, prompt_args)
-
         async def gen() -> AsyncGenerator[Any, None]:
+            if not self.takes_schemas:
+                yield await self.astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+                return
+            messages, kwargs = _with_schema(output_cls, prompt, llm_kwargs, prompt_args)
             current: Any = None
             async for response in await self.astream_chat(messages, **kwargs):
                 current = process_streaming_content_incremental(response, output_cls, current)

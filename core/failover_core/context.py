@@ -34,11 +34,13 @@ def current_attempt() -> AttemptContext | None:
     return _current.get()
 
 
-def enter(attempt: AttemptContext) -> None:
-    """For drivers: mark the running context as belonging to `attempt`."""
+def enter(attempt: AttemptContext) -> AttemptContext | None:
+    """For drivers: mark the running context as belonging to `attempt`; returns the one it belonged to before."""
+    outer = _current.get()
     _current.set(attempt)
+    return outer
 
 
-def leave() -> None:
-    """For drivers: the running context is no longer in an attempt."""
-    _current.set(None)
+def leave(outer: AttemptContext | None = None) -> None:
+    """For drivers: the running context belongs to `outer` again (one failover may run inside an attempt of another)."""
+    _current.set(outer)

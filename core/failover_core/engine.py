@@ -185,9 +185,9 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
     bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
     possible = can_go_on(route, live) and not bad_text
     route.fail(live, broken, shown=True)
-    if route.decided_by is not None:
+    if route.decided_by is not None and not route.shown:
         raise final_error(route)
-    if not possible:
+    if route.decided_by is not None or not possible:
         raise interrupted_error(route, broken, seen)
     route.resume_after(seen, live)
 

@@ -24,10 +24,10 @@ CORPORA = (DATA / "provider_errors.jsonl", DATA / "more_provider_errors.jsonl")
 
 def report_of(row: dict[str, Any]) -> ErrorReport:
     return ErrorReport(
-        provider=row["provider"],
-        status=row["status"],
-        message=row["message"],
-        exception_type=row["exception_type"],
+        provider=row.get("provider"),
+        status=row.get("status"),
+        message=row.get("message") or "",
+        exception_type=row.get("exception_type"),
     )
 
 
@@ -96,7 +96,7 @@ def costs() -> dict[str, float]:
             f"Error code: 429 - {body}", response=response, body=body
         )
     return {
-        name: round(min(timeit.repeat(lambda case=case: classify(case), number=50, repeat=5)) / 50 * 1e6, 1)
+        name: round(min(timeit.repeat(lambda case=case: classify(case), number=5, repeat=50)) / 5 * 1e6, 1)
         for name, case in cases.items()
     }
 
@@ -111,7 +111,8 @@ def main() -> None:
         print(f"({result['unsure']} rows marked unsure are not counted)\n")
         print(confusion_table(result["confusion"]), end="\n\n")
         for row in result["wrong"]:
-            print(f"  wanted {row['label']}, got {row['got']}: {row['provider']} {row['status']} {row['message'][:150]!r}")
+            told = f"{row.get('provider')} {row.get('status')} {row.get('message', '')[:150]!r}"
+            print(f"  wanted {row['label']}, got {row['got']}: {told}")
         print()
     for name, cost in sorted(microseconds.items(), key=lambda item: item[1]):
         print(f"{cost:8.1f} microseconds  {name}")

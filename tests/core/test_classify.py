@@ -319,8 +319,7 @@ def raised(
 ) -> BaseException:
     error.__cause__ = cause
     error.__context__ = context
-    if cause is not None:
-        error.__suppress_context__ = True
+    error.__suppress_context__ = cause is not None  # as `raise ... from cause` does; assigning alone always does
     return error
 
 

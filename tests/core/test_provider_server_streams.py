@@ -211,8 +211,9 @@ def test_tool_arguments_that_do_not_parse(server: ProviderServer, stream: bool, 
 @plain_and_stream
 def test_a_cut_inside_a_tool_call(server: ProviderServer, wire: str, stream: bool, ask: Ask, raw: Raw) -> None:
     server.always(faults.CutInToolCall())
-    with pytest.raises((httpx.RemoteProtocolError, openai.APIConnectionError, anthropic.APIConnectionError)):
+    with pytest.raises(Exception) as cut:
         ask(wire, stream=stream, tools=[ADD])
+    assert type(cut.value).__name__ in ("RemoteProtocolError", "APIConnectionError")  # httpx's, httpx2's or the SDK's
     assert server.log[0].ended == "fault"
     body = b""
     with pytest.raises(httpx.RemoteProtocolError), raw.stream(wire, stream=stream) as response:

@@ -121,7 +121,17 @@ def test_no_retries_can_be_set() -> None:
 
 @pytest.mark.parametrize(
     ("retry_after_s", "wait_s"),
-    [(None, None), (0.0, 0.0), (1.5, 1.5), (2.0, 2.0), (2.001, None), (3600.0, None), (-1.0, None), (inf, None), (nan, None)],
+    [
+        (None, None),
+        (0.0, 0.0),
+        (1.5, 1.5),
+        (2.0, 2.0),
+        (2.001, None),
+        (3600.0, None),
+        (-1.0, None),
+        (inf, None),
+        (nan, None),
+    ],
 )
 def test_a_retry_after_is_waited_for_within_patience(retry_after_s: float | None, wait_s: float | None) -> None:
     assert delay(FailureKind.RATE_LIMITED, retry_after_s=retry_after_s) == wait_s
@@ -142,3 +152,12 @@ def test_a_crowd_does_not_come_back_at_the_same_instant() -> None:
     assert early == 1.0
     assert late is not None
     assert 1.04 < late <= 1.05
+
+
+@pytest.mark.parametrize(
+    ("told_s", "waits"), [(1.0, 1.0), (0.1, 0.375), (2.0, 2.0), (2.1, None), (3600.0, None), (-1.0, None)]
+)
+def test_a_retry_after_on_a_503_is_obeyed_or_the_target_is_left(told_s: float, waits: float | None) -> None:
+    failure = Failure(FailureKind.OVERLOADED, retry_after_s=told_s)
+    delay_s = retry_delay_s(failure, Settings(backoff_s=0.5), retries=0, healthy=True, draw=0.5)
+    assert delay_s == (None if waits is None else pytest.approx(waits, abs=0.05))

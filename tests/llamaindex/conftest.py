@@ -12,8 +12,13 @@ import pytest_asyncio
 from failover_core.testing import ProviderServer
 from llamaindex_targets import Shop
 
-# google-genai subclasses aiohttp's session, which aiohttp warns about.
-_NOT_OURS = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+# The SDKs and integrations warn about each other; only our own warnings are errors here.
+_NOT_OURS = (
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The 'output_format' parameter is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning"),
+)
 
 FIRST = "The first provider says that the answer is forty-two, and gives its reasons one after the other."
 SECOND = "The second provider says that the answer is forty-two, and that there is nothing to add."
@@ -63,4 +68,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(_NOT_OURS)
+            for mark in _NOT_OURS:
+                item.add_marker(mark)

@@ -3,7 +3,7 @@
 set -euo pipefail
 scratch=$1
 python3 -m venv "$scratch"
-"$scratch/bin/pip" install -q -e '.[all]' pytest pytest-asyncio hypothesis
+"$scratch/bin/pip" install -q -e '.[all]' pytest pytest-asyncio hypothesis jsonschema llmock
 "$scratch/bin/pip" list 2>/dev/null | grep -iE '^(openai|anthropic|google-genai|langchain-core|llama-index-core) '
 "$scratch/bin/python" -m pytest -q tests/core tests/scenarios
 "$scratch/bin/failover" demo --json

@@ -148,11 +148,13 @@ class FakeModel(BaseChatModel):
 
 
 def _pieces(said: Any) -> list[Any]:
+    """Word by word; what a message has besides its text comes at the end."""
+    text = said.text if isinstance(said, AIMessage) else str(said)
+    pieces: list[Any] = [word if number == 0 else f" {word}" for number, word in enumerate(text.split(" "))]
     if isinstance(said, AIMessage):
-        whole = AIMessageChunk(content=said.content, tool_calls=said.tool_calls, usage_metadata=said.usage_metadata)
-        return [whole]
-    words = str(said).split(" ")
-    return [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+        rest = {"tool_calls": said.tool_calls, "usage_metadata": said.usage_metadata}
+        pieces.append(AIMessageChunk(content="", response_metadata=said.response_metadata, **rest))
+    return pieces
 
 
 def down(message: str = "connection refused") -> ConnectionError:

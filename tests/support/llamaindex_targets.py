@@ -29,6 +29,8 @@ class Shop:
 
     def make(self, kind: str, server: ProviderServer, **options: Any) -> Any:
         """An LLM for "OpenAI", "Anthropic" and "GoogleGenAI", a native target for "openai:" and its like."""
+        if kind in NATIVE:
+            options.setdefault("name", f"{kind}{len(self._made)}")
         made = _MAKERS[kind](server, **options)
         self._made.append(made)
         return made

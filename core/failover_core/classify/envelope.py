@@ -163,9 +163,13 @@ def _without_echoes(text: str) -> str:
     """The text without the objects and lists in which the caller's own input comes back, where they are complete."""
     kept, end = [], 0
     for match in _ECHO.finditer(text):
-        if match.start() >= end and (closed := _closing(text, match.end())) is not None:
-            kept.append(text[end : match.start()])
-            end = closed
+        if match.start() < end:
+            continue
+        closed = _closing(text, match.end())
+        if closed is None:
+            break
+        kept.append(text[end : match.start()])
+        end = closed
     return "".join((*kept, text[end:])) if end else text
 
 
@@ -181,7 +185,8 @@ def _closing(text: str, start: int) -> int | None:
 def _pair(depth: int, key: str, value: str | int) -> Iterator[_Pair]:
     """The pair itself, or what is inside its value where that is an envelope again."""
     if isinstance(value, str) and key in _MESSAGE_KEYS and ("{" in value or '":' in value):
-        inner = list(islice(_text_pairs(value, depth + 1), _MAX_NODES))
+        # Less at every level: each may hold nearly all of the one around it.
+        inner = list(islice(_text_pairs(value[: _MAX_CHARS // (depth + 1)], depth + 1), _MAX_NODES))
         if any(pair.key in _MESSAGE_KEYS for pair in inner):
             yield from inner
             return

@@ -68,7 +68,10 @@ class Evidence:
             if (status := status_of(body)) is not None:
                 self.inner_statuses.append(status)
             return
-        found = envelope.read(body)
+        try:
+            found = envelope.read(body)
+        except Exception:  # a foreign mapping may do anything
+            return
         self.inner_statuses += found.statuses
         self.names += found.names
         self.messages += [message for message in map(plain, found.messages) if message]
@@ -144,7 +147,7 @@ def _read_attributes(error: BaseException, evidence: Evidence) -> None:
                 evidence.code = evidence.code or value[:100]
     for name in _BODY_ATTRIBUTES:
         body = peek(error, name)
-        if isinstance(body, Mapping | list | str | bytes) and body:
+        if isinstance(body, Mapping | list | str | bytes):
             evidence.add_body(body)
     if not evidence.messages:
         for argument in _args(error):
@@ -202,7 +205,7 @@ def _args(error: BaseException) -> tuple[object, ...]:
 
 def clip(text: str, head: int = HEAD_CHARS, tail: int = TAIL_CHARS) -> str:
     """The start and the end of a long text."""
-    return text if len(text) <= head + tail else f"{text[:head]} … {text[-tail:]}"
+    return text if len(text) <= head + tail else f"{text[:head]} ... {text[-tail:]}"
 
 
 def as_status(value: object) -> int | None:

@@ -52,7 +52,8 @@ _CONTEXT = (
     said(K.CONTEXT_OVERFLOW, "too long",
          r"(?:prompt|input|request|message|context|conversation|sequence|text)\w*\b.{0,60}(?<!string )too long"),
     (K.CONTEXT_OVERFLOW, "too large",
-     Unless(SHORT_TERM, Near(r"prompt|input|context|messages|tokens", "too large", ordered=True))),
+     Unless(rf"{SHORT_TERM}|max_(?:completion_)?tokens|completion tokens",
+            Near(r"prompt|input|context|messages|tokens", "too large", ordered=True))),
     (K.CONTEXT_OVERFLOW, "token",
      Unless(rf"{SHORT_TERM}|{LONG_TERM}|rate limit|please wait|completion tokens", re.compile(
          r"(?:input|prompt|message|context|total|requested|number of|model)[\w`' ]{0,30}tokens?\b.{0,60}"
@@ -167,7 +168,7 @@ _ACCESS = (
     # Who are you?
     said(K.AUTH, "key",
          rf"(?:{BAD}|\bno)\W+(?:\w+\W+){{0,4}}(?:{KEY}|keys? provided)",
-         rf"(?:{KEY})\W+(?:[\w'.:-]+\W+){{0,6}}?(?:{BAD}|not found|required|must be|not (?:set|provided|match))",
+         rf"(?:{KEY})\W+(?:\w+\W+){{0,9}}?(?:{BAD}|not found|required|must be|not (?:set|provided|match))",
          rf"(?:provide|set|check|pass|specify|supply|configure|include|need|enter)\W+(?:\w+\W+){{0,4}}(?:{KEY})"),
     said(K.AUTH, "token",
          rf"(?:{BAD}) (?:\w+ ){{0,2}}(?:(?:access|bearer|auth\w*|security|api) )?token\b"

@@ -10,9 +10,9 @@ from failover_core.failure import FailureKind as K
 from .families import RULES
 
 # "litellm.RateLimitError: ..." names a class, which others judge; here it would speak of rate limits.
-_CLASS_NAME = re.compile(r"\b[\w.]*(?:Error|Exception)\b")
+_CLASS_NAME = re.compile(r"(?<![\w.])[\w.]*(?:Error|Exception)\b")
 _QUOTED = re.compile(
-    r"(?<!\w)([\"'`])(?!\s)(?P<inside>[^\"'`]{1,2000}?)(?<!\s)\1(?!\w)|\u201c(?P<curly>[^\u201d]{1,2000})\u201d"
+    r"(?<!\w)([\"'`])(?!\s)(?P<inside>[^\"'`]{1,2000}?)(?<!\s)\1(?!\w)|\u201c(?P<curly>[^\u201c\u201d]{1,2000})\u201d"
 )
 _SAYS_NOTHING = re.compile(
     r"\W*(?:[\w ]{1,40}:)?\W*(?:\d{3}\W+)?(?:upstream )?provider returned (?:an )?error\W*", re.I
@@ -47,7 +47,7 @@ def unquoted(text: str) -> str:
 
     def shorten(match: re.Match[str]) -> str:
         inside = match["inside"] or match["curly"]
-        return match[0] if len(inside.split(None, 4)) < 4 else "…"
+        return match[0] if len(inside.split(None, 4)) < 4 else "..."
 
     rest = _QUOTED.sub(shorten, text)
     return rest if len(rest.split(None, 4)) > 3 else text

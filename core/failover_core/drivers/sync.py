@@ -68,14 +68,15 @@ def stream(flow: Flow, world: World) -> Iterator[Any]:
 
 
 class _Attempt:
-    """One started attempt. `source` is the iterator of a stream pulled inline."""
+    """One started attempt. A stream pulled inline has an `opened` object, to be closed, and a `source`, its iterator."""
 
-    __slots__ = ("cancelled", "room", "source", "start", "threaded")
+    __slots__ = ("cancelled", "opened", "room", "source", "start", "threaded")
 
     def __init__(self, start: Start, threaded: bool) -> None:
         self.start = start
         self.threaded = threaded
         self.cancelled = False
+        self.opened: Any = None
         self.source: Iterator[Any] | None = None
         self.room = Semaphore(MAX_WAITING_CHUNKS) if threaded else None
 
@@ -124,6 +125,7 @@ class _Attempts:
         attempt = self._live[event.number]
         if not isinstance(event, Chunk):
             del self._live[event.number]
+            _close(attempt.opened)
         elif attempt.room is not None:
             attempt.room.release()
         return event
@@ -135,7 +137,7 @@ class _Attempts:
         attempt.cancelled = True
         if attempt.room is not None:
             attempt.room.release()
-        _close(attempt.source)
+        _close(attempt.opened)
 
     def close(self) -> None:
         for number in list(self._live):
@@ -146,29 +148,30 @@ def _call_inline(attempt: _Attempt, world: World) -> AttemptEvent:
     start = attempt.start
     target = start.context.target
     assert target.call is not None
-    enter(start.context)
+    outer = enter(start.context)
     try:
         return Returned(start.number, target.call(start.request), world.now())
     except Exception as error:
         return Failed(start.number, error, world.now())
     finally:
-        leave()
+        leave(outer)
 
 
 def _pull_inline(attempt: _Attempt, world: World) -> AttemptEvent:
     start = attempt.start
-    enter(start.context)
+    outer = enter(start.context)
     try:
         if attempt.source is None:
             assert start.context.target.stream is not None
-            attempt.source = iter(start.context.target.stream(start.request))
+            attempt.opened = start.context.target.stream(start.request)
+            attempt.source = iter(attempt.opened)
         return Chunk(start.number, next(attempt.source), world.now())
     except StopIteration:
         return Ended(start.number, world.now())
     except Exception as error:
         return Failed(start.number, error, world.now())
     finally:
-        leave()
+        leave(outer)
 
 
 def _call_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
@@ -189,10 +192,10 @@ def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
     target = start.context.target
     assert target.stream is not None and room is not None
     enter(start.context)
-    source: Iterator[Any] | None = None
+    opened: Any = None
     try:
-        source = iter(target.stream(start.request))
-        for chunk in source:
+        opened = target.stream(start.request)
+        for chunk in opened:
             room.acquire()
             if attempt.cancelled:
                 break
@@ -202,12 +205,12 @@ def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
     except BaseException as error:
         mailbox.put(Failed(start.number, error, world.now()))
     finally:
-        _close(source)
+        _close(opened)
 
 
-def _close(source: Any) -> None:
+def _close(opened: Any) -> None:
     """Generators and SDK streams hold a connection until they are closed."""
-    close = getattr(source, "close", None)
+    close = getattr(opened, "close", None)
     if close is not None:
         try:
             close()

@@ -158,6 +158,8 @@ class HealthBook:
             new.failed += 1
             if failure.kind is FailureKind.RATE_LIMITED:
                 new.limit = ratelimit.limited(old.limit, now, failure.retry_after_s)
+            elif failure.retry_after_s is not None:
+                new.limit = ratelimit.asked_to_wait(old.limit, now, failure.retry_after_s)
             if parks:
                 new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:

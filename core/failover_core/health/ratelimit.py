@@ -29,6 +29,12 @@ def limited(limit: RateLimit, now: float, retry_after_s: float | None) -> RateLi
     return RateLimit(max(limit.blocked_until_s, now + block_s), min(limit.strikes + 1, 16))
 
 
+def asked_to_wait(limit: RateLimit, now: float, retry_after_s: float) -> RateLimit:
+    """After another failure that names a time to come back, such as a 503 with Retry-After."""
+    until_s = now + min(MAX_BLOCK_S, max(0.0, retry_after_s))
+    return RateLimit(max(limit.blocked_until_s, until_s), limit.strikes)
+
+
 def answered(limit: RateLimit) -> RateLimit:
     """After a good answer."""
     return limit if limit is NO_LIMIT or not limit.strikes else RateLimit(limit.blocked_until_s, 0)

@@ -19,6 +19,9 @@ class NextTarget(StrEnum):
     NO = "no"
 
 
+SPREAD_S = 0.05  # a crowd told the same time must not come back at the same instant
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One row of the table.
@@ -83,11 +86,12 @@ def retry_delay_s(failure: Failure, settings: Settings, *, retries: int, healthy
     """
     if not RULES[failure.kind].same_target or retries >= settings.same_target_retries:
         return None
+    told_s = failure.retry_after_s
+    if told_s is not None and not 0.0 <= told_s <= settings.retry_after_patience_s:
+        return None
     if failure.kind is FailureKind.RATE_LIMITED:
-        wait_s = failure.retry_after_s
-        if wait_s is None or not 0.0 <= wait_s <= settings.retry_after_patience_s:
-            return None
-        return wait_s + 0.05 * draw  # a crowd told the same time must not come back at the same instant
+        return None if told_s is None else told_s + SPREAD_S * draw
     if not healthy:
         return None
-    return settings.backoff_s * 2.0**retries * (0.5 + 0.5 * draw)
+    backoff_s = settings.backoff_s * 2.0**retries * (0.5 + 0.5 * draw)
+    return backoff_s if told_s is None else max(backoff_s, told_s + SPREAD_S * draw)

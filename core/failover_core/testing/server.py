@@ -85,8 +85,8 @@ class ProviderServer:
         self._keep_alive = keep_alive
         self._wires: tuple[Wire, ...] = (
             AnthropicWire(accepts_prefill=accepts_prefill),
-            OpenAIWire(),
             GeminiWire(),
+            OpenAIWire(),
         )
         self._calls = CallLog()
         self._faults = FaultScript()

@@ -34,7 +34,8 @@ class GeminiWire(Wire):
     heartbeat = b"\r\n"  # google-genai takes a comment for data
 
     def route(self, method: str, path: str, headers: Headers) -> Route | None:
-        if method == "GET" and path == "/v1beta/models":
+        in_v1 = path == "/v1/models" and "x-goog-api-key" in headers  # where OpenAI lists its models too
+        if method == "GET" and (path == "/v1beta/models" or in_v1):
             return Route("list_models")
         found = _PATH.match(path)
         if found is None:

@@ -1,0 +1,158 @@
+"""Structured output in every form; whatever does not parse goes to the next target instead of to the caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from failover_core import AllTargetsFailed, Settings
+from failover_core.testing import ProviderServer, faults
+from langchain_core.messages import AIMessage
+from lc_targets import KINDS, FakeModel, calling, make
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from langchain_failover import ChatFailover
+
+QUICK = Settings(same_target_retries=0, backoff_s=0.01)
+METHODS = ("function_calling", "json_schema", "json_mode")
+QUESTION = 'Tell me a joke. Answer in JSON with the keys "setup" and "punchline".'
+
+
+class Joke(BaseModel):
+    """A joke."""
+
+    setup: str = Field(description="how it begins")
+    punchline: str = Field(description="how it ends")
+
+
+class JokeDict(TypedDict):
+    """A joke."""
+
+    setup: str
+    punchline: str
+
+
+JokeDict.__name__ = "Joke"
+SCHEMAS: dict[str, Any] = {"pydantic": Joke, "typeddict": JokeDict, "json schema": Joke.model_json_schema()}
+GOOD = {"setup": "Why?", "punchline": "Because."}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # ChatOpenAI streams a JSON schema
+@pytest.mark.parametrize("include_raw", [False, True])
+@pytest.mark.parametrize("strict", [None, True, False])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_method_on_every_target_with_a_dead_one_first(
+    kind: str, method: Any, strict: bool | None, include_raw: bool, first: ProviderServer, second: ProviderServer
+) -> None:
+    if method == "json_mode" and strict is not None:
+        strict = None  # there is nothing to be strict about
+    first.always(faults.Status(503))
+    dead = make("anthropic" if kind.startswith("openai") else "openai", first)
+    llm = ChatFailover(targets=[dead, make(kind, second)], settings=QUICK)
+
+    for schema in SCHEMAS.values():
+        chain = llm.with_structured_output(schema, method=method, strict=strict, include_raw=include_raw)
+        streamed = [part async for part in chain.astream(QUESTION)]
+        for answer in (
+            chain.invoke(QUESTION),
+            await chain.ainvoke(QUESTION),
+            streamed[-1] if not include_raw else None,
+        ):
+            if answer is None:
+                continue
+            if include_raw:
+                assert answer["parsing_error"] is None
+                assert isinstance(answer["raw"], AIMessage)
+                answer = answer["parsed"]
+            assert (answer.model_dump() if schema is Joke else answer).keys() == GOOD.keys()
+
+
+BAD = {
+    "a missing field": calling("Joke", setup="Why?"),
+    "a wrong type": calling("Joke", setup="Why?", punchline={"no": "text"}),
+    "another tool": calling("Story", setup="Why?", punchline="Because."),
+    "prose": AIMessage("Here is a joke: ..."),
+    "broken JSON": AIMessage('{"setup": "Why?", "punch'),
+    "broken arguments": AIMessage(
+        "",
+        invalid_tool_calls=[
+            {"name": "Joke", "args": '{"setup"', "id": "1", "error": None, "type": "invalid_tool_call"}
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("style", ["invoke", "ainvoke", "stream", "astream"])
+@pytest.mark.parametrize("schema", SCHEMAS)
+@pytest.mark.parametrize("bad", BAD)
+async def test_what_does_not_parse_goes_to_the_next(bad: str, schema: str, style: str) -> None:
+    llm = ChatFailover(targets=[FakeModel(BAD[bad]), FakeModel(calling("Joke", **GOOD))], settings=QUICK)
+    chain = llm.with_structured_output(SCHEMAS[schema])
+
+    if style == "invoke":
+        answer = chain.invoke("hi")
+    elif style == "ainvoke":
+        answer = await chain.ainvoke("hi")
+    else:
+        parts = list(chain.stream("hi")) if style == "stream" else [part async for part in chain.astream("hi")]
+        answer = parts[-1]
+
+    assert (answer.model_dump() if schema == "pydantic" else answer) == GOOD
+
+
+@pytest.mark.parametrize("style", ["invoke", "stream"])
+def test_json_text_is_withheld_until_it_parses(style: str) -> None:
+    bad = FakeModel(['{"setup": "Why?', " And so on and so on and so on and so on and so on and so on and so on"])
+    llm = ChatFailover(targets=[bad, FakeModel(JSON)], settings=Settings(same_target_retries=0, hold_back_tokens=0))
+    chain = llm.with_structured_output(Joke, method="json_mode")
+
+    assert (chain.invoke("hi") if style == "invoke" else list(chain.stream("hi"))[-1]) == Joke(**GOOD)
+
+
+JSON = '```json\n{"setup": "Why?", "punchline": "Because."}\n```'
+
+
+def test_the_reason_is_told_when_nobody_gets_it_right() -> None:
+    llm = ChatFailover(targets=[FakeModel(calling("Joke", setup="Why?"))], settings=QUICK)
+
+    with pytest.raises(AllTargetsFailed, match="punchline") as caught:
+        llm.with_structured_output(Joke).invoke("hi")
+
+    assert caught.value.failure is not None and caught.value.failure.kind == "invalid_output"
+
+
+def test_a_response_format_is_checked_too() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "Joke", "schema": Joke.model_json_schema()}}
+    llm = ChatFailover(targets=[FakeModel('{"setup": "Why?"}'), FakeModel(JSON)], settings=QUICK)
+
+    message = llm.bind(response_format=wanted).invoke("hi")
+
+    assert message.text == JSON
+    assert message.response_metadata["failover"]["attempts"][0]["kind"] == "invalid_output"
+
+
+def test_json_mode_without_a_schema_gives_any_object() -> None:
+    llm = ChatFailover(targets=[FakeModel("no JSON"), FakeModel('{"a": 1}')], settings=QUICK)
+
+    assert llm.with_structured_output(method="json_mode").invoke("hi") == {"a": 1}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("style", ["invoke", "stream"])
+def test_broken_tool_arguments_on_the_wire(
+    kind: str, style: str, first: ProviderServer, second: ProviderServer
+) -> None:
+    first.always(faults.BadToolArguments())
+    llm = ChatFailover(targets=[make(kind, first), make("openai", second)], settings=QUICK)
+    bound = llm.bind_tools([Joke])
+
+    if style == "invoke":
+        message = bound.invoke(QUESTION)
+    else:
+        chunks = list(bound.stream(QUESTION))
+        message = sum(chunks[1:], chunks[0])
+
+    assert message.tool_calls[0]["args"].keys() == GOOD.keys() and not message.invalid_tool_calls
+    assert message.response_metadata["failover"]["attempts"][0]["kind"] == "invalid_output"

@@ -1,0 +1,180 @@
+"""Streams that break after text was shown: one answer, told once, and a chat engine's memory left whole."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+from typing import Any
+
+import pytest
+from llama_index.core import Document, MockEmbedding, VectorStoreIndex
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
+from llama_index.core.chat_engine import CondensePlusContextChatEngine, SimpleChatEngine
+from llamaindex_targets import KINDS, FakeLLM, Shop, chunks
+
+from failover_core import Settings, StreamInterrupted
+from failover_core.testing import ProviderServer, faults
+from llamaindex_failover import FailoverLLM, wrap
+
+TEXT = (
+    "The lighthouse of Alexandria stood on the island of Pharos. It was about one hundred metres tall, and its fire "
+    "could be seen far out at sea. Earthquakes brought it down, and its stones were used to build a fort."
+)
+MESSAGES = [ChatMessage("Tell me about the lighthouse.")]
+ONCE = Settings(same_target_retries=0, hold_back_tokens=4, hold_back_s=0.0)
+BREAKS = [faults.Cut(after_chunks=8), faults.Reset(after_chunks=8), faults.ErrorEvent(after_chunks=8)]
+OTHERS = {"OpenAI": "Anthropic", "Anthropic": "GoogleGenAI", "GoogleGenAI": "openai:"}
+OTHERS |= {"openai:": "anthropic:", "anthropic:": "google:", "google:": "OpenAI"}
+
+
+def told(response: Any) -> dict[str, Any]:
+    return response.additional_kwargs["failover"]
+
+
+@pytest.mark.parametrize(("one", "fault"), list(product(KINDS, BREAKS)), ids=str)
+def test_another_target_goes_on_where_the_first_broke_off(one: str, fault: Any, llms: Shop) -> None:
+    with ProviderServer(TEXT) as first, ProviderServer(TEXT) as second:
+        first.always(fault)
+        llm = FailoverLLM([llms.make(one, first), llms.make(OTHERS[one], second)], settings=ONCE)
+        got = list(llm.stream_chat(MESSAGES))
+        assert TEXT == "".join(chunk.delta or "" for chunk in got)
+        assert TEXT == got[-1].message.content
+        trace = told(got[-1])
+        assert ["resumed", "answered"] == [attempt["verdict"] for attempt in trace["attempts"]]
+        (seam,) = trace["seams"]
+        assert 0 < seam["offset_chars"] < len(TEXT)
+        assert all("failover" not in chunk.additional_kwargs for chunk in got[:-1])
+
+
+@pytest.mark.parametrize("one", KINDS)
+async def test_another_target_goes_on_on_asyncio(one: str, allms: Shop) -> None:
+    with ProviderServer(TEXT) as first, ProviderServer(TEXT) as second:
+        first.always(faults.Cut(after_chunks=8))
+        llm = FailoverLLM([allms.make(one, first), allms.make(OTHERS[one], second)], settings=ONCE)
+        got = [chunk async for chunk in await llm.astream_chat(MESSAGES)]
+        assert TEXT == "".join(chunk.delta or "" for chunk in got)
+        assert TEXT == got[-1].message.content
+        got = [chunk async for chunk in await llm.astream_complete("Tell me about the lighthouse.")]
+        assert TEXT == got[-1].text
+
+
+def test_the_accumulated_text_is_right_in_every_chunk_around_a_join() -> None:
+    first = FakeLLM(says=["The quick brown fox ", "jumps over ", "the lazy ", ConnectionResetError("reset")])
+    second = FakeLLM(says=["jumps over the lazy ", "dog and ", "runs away."])
+    for style in ("stream_chat", "stream_complete"):
+        llm = FailoverLLM([first, second], settings=ONCE)
+        stream = llm.stream_chat(MESSAGES) if style == "stream_chat" else llm.stream_complete("Tell me.")
+        text = ""
+        for chunk in stream:
+            text += chunk.delta or ""
+            assert text == _content(chunk)
+        assert "The quick brown fox jumps over the lazy dog and runs away." == text
+
+
+def _content(chunk: Any) -> str | None:
+    return chunk.message.content if isinstance(chunk, ChatResponse) else chunk.text
+
+
+def test_the_second_target_is_asked_to_go_on_in_words() -> None:
+    first = FakeLLM(says=["The quick brown fox ", "jumps over ", ConnectionResetError("reset")])
+    second = FakeLLM(says=["brown fox jumps over ", "the dog."])
+    list(FailoverLLM([first, second], settings=ONCE).stream_chat(MESSAGES))
+    ((_, asked, _),) = second.seen
+    assert ["user", "assistant", "user"] == [message.role.value for message in asked]
+    assert "The quick brown fox jumps over " == asked[1].content
+    assert "cut off" in asked[2].content
+    assert 1 == len(MESSAGES)
+
+
+def test_an_answer_that_does_not_go_on_is_never_glued_on() -> None:
+    first = FakeLLM(says=["The quick brown fox ", "jumps over ", "the lazy ", ConnectionResetError("reset")])
+    second = FakeLLM(says=["Something ", "altogether ", "different, and long enough to be sure of it. " * 20])
+    llm = FailoverLLM([first, second], settings=ONCE)
+    shown = ""
+    with pytest.raises(StreamInterrupted) as caught:
+        for chunk in llm.stream_chat(MESSAGES):
+            shown += chunk.delta or ""
+    assert "The quick brown fox jumps over the lazy " == shown == caught.value.partial
+
+
+def engines(llm: FailoverLLM) -> Any:
+    index = VectorStoreIndex.from_documents([Document(text=TEXT)], embed_model=MockEmbedding(embed_dim=8))
+    yield SimpleChatEngine.from_defaults(llm=llm)
+    yield CondensePlusContextChatEngine.from_defaults(index.as_retriever(), llm=llm)
+
+
+@pytest.mark.parametrize("one", KINDS)
+def test_the_memory_of_a_chat_engine_holds_one_answer_once(one: str, llms: Shop) -> None:
+    with ProviderServer(TEXT) as first, ProviderServer(TEXT) as second:
+        llm = FailoverLLM([llms.make(one, first), llms.make(OTHERS[one], second)], settings=ONCE)
+        for engine in engines(llm):
+            first.script([faults.Cut(after_chunks=8)])
+            response = engine.stream_chat("Tell me about the lighthouse.")
+            assert TEXT == "".join(response.response_gen)
+            assert [("user", "Tell me about the lighthouse."), ("assistant", TEXT)] == [
+                (message.role.value, message.content) for message in engine.chat_history
+            ]
+
+
+async def test_the_memory_of_a_chat_engine_on_asyncio(allms: Shop) -> None:
+    with ProviderServer(TEXT) as first, ProviderServer(TEXT) as second:
+        llm = FailoverLLM([allms.make("Anthropic", first), allms.make("OpenAI", second)], settings=ONCE)
+        for engine in engines(llm):
+            first.script([faults.Reset(after_chunks=8)])
+            response = await engine.astream_chat("Tell me about the lighthouse.")
+            assert TEXT == "".join([token async for token in response.async_response_gen()])
+            assert TEXT == engine.chat_history[-1].content
+            assert 2 == len(engine.chat_history)
+
+
+# -- giving a stream up -------------------------------------------------------------------------------------------
+
+
+class Watched(FakeLLM):
+    """Tells when its stream was closed."""
+
+    def stream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        try:
+            yield from chunks(["one ", "two ", "three"])
+        finally:
+            self.seen.append("closed")
+
+    async def astream_chat(self, messages: Any, **kwargs: Any) -> Any:
+        async def gen() -> Any:
+            try:
+                for chunk in chunks(["one ", "two ", "three"]):
+                    yield chunk
+                    await asyncio.sleep(0)
+            finally:
+                self.seen.append("closed")
+
+        return gen()
+
+
+def test_an_abandoned_stream_is_closed_and_blames_nobody() -> None:
+    llm = Watched()
+    whole = FailoverLLM([wrap(llm, name="a")], settings=ONCE)
+    stream = whole.stream_chat(MESSAGES)
+    assert "one " == next(stream).delta
+    stream.close()
+    assert ["closed"] == llm.seen
+    health = whole.failover.health()["a"]
+    assert (0, 0, 0.0) == (health.in_flight, health.failed, health.suspicion)
+
+
+async def test_an_abandoned_stream_is_closed_at_once_on_asyncio() -> None:
+    llm = Watched()
+    whole = FailoverLLM([wrap(llm, name="a")], settings=ONCE)
+    stream = await whole.astream_chat(MESSAGES)
+    assert "one " == (await anext(stream)).delta
+    await stream.aclose()
+    assert ["closed"] == llm.seen
+    health = whole.failover.health()["a"]
+    assert (0, 0, 0.0) == (health.in_flight, health.failed, health.suspicion)
+
+
+def test_completion_chunks_carry_the_trace_on_the_last_one() -> None:
+    *rest, last = FailoverLLM([FakeLLM(says=["a", "b"])]).stream_complete("hello")
+    assert isinstance(last, CompletionResponse)
+    assert "FakeLLM" == told(last)["target"]
+    assert all("failover" not in chunk.additional_kwargs for chunk in rest)

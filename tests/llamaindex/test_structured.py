@@ -1,0 +1,128 @@
+"""Structured output by every way LlamaIndex has, with a dead first target, on real sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from llama_index.core import PromptTemplate
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
+from llama_index.core.types import PydanticProgramMode
+from llamaindex_targets import KINDS, Down, FakeLLM, Shop
+from pydantic import BaseModel
+
+from failover_core import AllTargetsFailed, Settings, StreamInterrupted
+from failover_core.testing import Ask, ProviderServer, faults
+from failover_core.testing.answers import Said, default_script
+from llamaindex_failover import FailoverLLM
+
+ONCE = Settings(same_target_retries=0, backoff_s=0.01)
+PROMPT = PromptTemplate("Tell of a city near {place}.")
+PARSED = PromptTemplate("Tell of a city near {place}.")  # text programs put their parser on the prompt
+PAIRS = [*zip(KINDS, [*KINDS[1:], KINDS[0]], strict=True)]
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_structured_predict(one: str, other: str, first: ProviderServer, llms: Shop) -> None:
+    with ProviderServer() as second:
+        first.always(faults.Status(503))
+        llm = FailoverLLM([llms.make(one, first), llms.make(other, second)], settings=ONCE)
+        assert isinstance(llm.structured_predict(City, PROMPT, place="Rome"), City)
+        *_, last = llm.stream_structured_predict(City, PROMPT, place="Rome")
+        assert isinstance(last, City)
+        response = llm.as_structured_llm(City).chat([ChatMessage("Tell of a city.")])
+        assert isinstance(response.raw, City)
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+async def test_structured_predict_on_asyncio(one: str, other: str, first: ProviderServer, allms: Shop) -> None:
+    with ProviderServer() as second:
+        first.always(faults.Status(503))
+        llm = FailoverLLM([allms.make(one, first), allms.make(other, second)], settings=ONCE)
+        assert isinstance(await llm.astructured_predict(City, PROMPT, place="Rome"), City)
+        last: Any = None
+        async for last in await llm.astream_structured_predict(City, PROMPT, place="Rome"):
+            pass
+        assert isinstance(last, City)
+        response = await llm.as_structured_llm(City).achat([ChatMessage("Tell of a city.")])
+        assert isinstance(response.raw, City)
+
+
+def as_json_text(ask: Ask) -> Said:
+    return '{"name": "Ostia", "people": 50000}' if not ask.tools else default_script(ask)
+
+
+@pytest.mark.parametrize("one", ["OpenAI", "anthropic:"])
+def test_programs(one: str, first: ProviderServer, llms: Shop) -> None:
+    with ProviderServer(as_json_text) as second:
+        first.always(faults.Reset())
+        llm = FailoverLLM([llms.make(one, first), llms.make("OpenAI", second)], settings=ONCE)
+        calling = FunctionCallingProgram.from_defaults(City, prompt=PROMPT, llm=llm)
+        assert isinstance(calling(place="Rome"), City)
+        *_, last = calling.stream_call(place="Rome")
+        assert isinstance(last, City)
+        text = LLMTextCompletionProgram.from_defaults(output_cls=City, prompt=PARSED, llm=llm)
+        assert City(name="Ostia", people=50_000) == text(place="Rome")
+        llm.pydantic_program_mode = PydanticProgramMode.LLM
+        assert City(name="Ostia", people=50_000) == llm.structured_predict(City, PARSED, place="Rome")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_does_not_fit_goes_to_the_next(kind: str, llms: Shop) -> None:
+    with ProviderServer("This is no object at all.") as first, ProviderServer() as second:
+        llm = FailoverLLM([llms.make(kind, first), llms.make("OpenAI", second)], settings=ONCE)
+        assert isinstance(llm.structured_predict(City, PROMPT, place="Rome"), City)
+        assert 1 == first.calls == second.calls
+
+
+@pytest.mark.parametrize("lacks", [set(), {"json_schema"}])
+def test_native_models_without_schemas_call_a_tool_instead(lacks: set[str], llms: Shop) -> None:
+    with ProviderServer() as server:
+        llm = FailoverLLM([llms.make("anthropic:", server, lacks=lacks)])
+        assert isinstance(llm.structured_predict(City, PROMPT, place="Rome"), City)
+        *_, last = llm.stream_structured_predict(City, PROMPT, place="Rome")
+        assert isinstance(last, City)
+        assert all(bool(lacks) == ("tools" in call.body) for call in server.log)
+
+
+def test_a_stream_of_objects_that_is_cut_off_is_no_answer() -> None:
+    class Cut(FakeLLM):
+        def stream_structured_predict(self, output_cls: Any, prompt: Any, llm_kwargs: Any = None, **args: Any) -> Any:
+            yield City.model_construct(name="Os")
+            yield BaseModel()
+
+    with pytest.raises((AllTargetsFailed, StreamInterrupted)):
+        list(FailoverLLM([Cut()]).stream_structured_predict(City, PROMPT, place="Rome"))
+
+
+def test_the_system_prompt_of_the_whole_reaches_every_target() -> None:
+    class Listening(FakeLLM):
+        def structured_predict(self, output_cls: Any, prompt: Any, llm_kwargs: Any = None, **args: Any) -> Any:
+            self.seen.append(prompt.format_messages(**args))
+            if isinstance(self.says, BaseException):
+                raise self.says
+            return City(name="Ostia", people=1)
+
+    targets = [Listening(says=Down("503")), Listening()]
+    FailoverLLM(targets, settings=ONCE, system_prompt="Be exact.").structured_predict(City, PROMPT, place="{Rome}")
+    for target in targets:
+        ((system, user),) = target.seen
+        assert ("Be exact.", "Tell of a city near {Rome}.") == (system.content, user.content)
+
+
+def test_arguments_of_the_call_are_not_changed_by_a_target(first: ProviderServer, llms: Shop) -> None:
+    with ProviderServer() as second:
+        first.always(faults.Status(503))
+        arguments = {"seed": 7}
+        llm = FailoverLLM([llms.make("OpenAI", first), llms.make("OpenAI", second)], settings=ONCE)
+        llm.structured_predict(City, PROMPT, llm_kwargs=arguments, place="Rome")
+        assert {"seed": 7} == arguments
+        assert 7 == second.log[0].body["seed"]
