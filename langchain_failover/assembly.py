@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,8 +15,16 @@ from .callee import Callee
 from .fit import checked_fit
 from .targets import made_targets, trimming
 
-_made_of: WeakKeyDictionary[Failover, list[Any]] = WeakKeyDictionary()
-"""What each failover was made of: LangChain builds configured copies of a model from its fields."""
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What a failover was made of: LangChain builds configured copies of a model from its fields."""
+
+    targets: list[Any]
+    policy: Any
+
+
+_recipes: WeakKeyDictionary[Failover, _Recipe] = WeakKeyDictionary()
 
 
 def assembled(values: Mapping[str, Any]) -> Failover:
@@ -25,17 +34,23 @@ def assembled(values: Mapping[str, Any]) -> Failover:
         ConfigError: for targets, settings or a `failover=` that cannot work.
     """
     given, shared = values.get("targets"), values.get("failover")
+    if shared is not None and not isinstance(shared, Failover):
+        raise ConfigError(f"failover={shared!r}: pass the .failover of another ChatFailover")
     _refuse_cycles(shared, given)
+    if shared is not None and _unchanged(shared, values):
+        return shared
+    if given is None:
+        given = shared.targets if shared is not None else ()
+    fit, trim = values.get("fit", "skip"), values.get("trim")
+    checked_fit(fit, trim)
+    targets = made_targets(given)
+    if fit == "trim":
+        targets = tuple(trimming(target, trim) for target in targets)
+    settings, policy = _settings(values.get("settings")), values.get("policy", "priority")
+    failover = Failover(targets, settings or (shared.settings if shared is not None else None), policy)
     if shared is not None:
-        failover = _shared(shared, given, values.get("settings"))
-    else:
-        fit, trim = values.get("fit", "skip"), values.get("trim")
-        checked_fit(fit, trim)
-        targets = made_targets(given if given is not None else ())
-        if fit == "trim":
-            targets = tuple(trimming(target, trim) for target in targets)
-        failover = Failover(targets, _settings(values.get("settings")), values.get("policy", "priority"))
-        _made_of[failover] = list(given or ())
+        _share_health(shared, failover)
+    _recipes[failover] = _Recipe(list(given), policy)
     return failover
 
 
@@ -49,23 +64,32 @@ def misnamed(name: str, fields: Iterable[str]) -> str:
     return f"there is no such argument; options of the models go to the models themselves, or to .bind({name}=...)"
 
 
-def _shared(shared: Any, given: Any, settings: Any) -> Failover:
-    if not isinstance(shared, Failover):
-        raise ConfigError(f"failover={shared!r}: pass the .failover of another ChatFailover")
+def _unchanged(shared: Failover, values: Mapping[str, Any]) -> bool:
+    """Would a new failover be the same as the one to share?"""
     if not all(isinstance(target.source, Callee) for target in shared.targets):
-        raise ConfigError("failover=...: pass the .failover of another ChatFailover; this one has no LangChain targets")
-    if settings is not None and settings is not shared.settings:
-        raise ConfigError("failover=... brings its own settings: leave settings= out")
-    if given and not _same(given, shared):
-        raise ConfigError("failover=... brings its own targets: leave targets= out")
-    return shared
+        return False  # it belongs to the core or to another framework, and takes other requests than ours
+    if values.get("settings") not in (None, shared.settings):
+        return False
+    recipe = _recipes.get(shared)
+    if "policy" in values and (recipe is None or values["policy"] != recipe.policy):
+        return False
+    given = values.get("targets")
+    return given is None or (recipe is not None and _same(given, recipe.targets)) or _same(given, shared.targets)
 
 
-def _same(given: Sequence[Any], shared: Failover) -> bool:
-    for known in (_made_of.get(shared, ()), shared.targets):
-        if len(given) == len(known) and all(new is old or new == old for new, old in zip(given, known, strict=True)):
-            return True
-    return False
+def _same(given: Sequence[Any], known: Sequence[Any]) -> bool:
+    return len(given) == len(known) and all(new is old or new == old for new, old in zip(given, known, strict=True))
+
+
+def _share_health(shared: Failover, twin: Failover) -> None:
+    """`twin` believes what `shared` believes of targets of the same name, and tells its listeners."""
+    book = shared._book
+    with book._lock:
+        for target in twin.targets:
+            book._habits.setdefault(target.name, {})
+        book._snapshot = {**twin._book.snapshot, **book._snapshot}
+    twin._book, twin._telemetry = book, shared._telemetry
+    twin._desk = replace(twin._desk, book=book, telemetry=shared._telemetry)
 
 
 def _settings(settings: Any) -> Settings | None:

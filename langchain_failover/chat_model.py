@@ -24,7 +24,7 @@ from .errors import as_langchain_error
 from .fit import common_profile, info_of
 from .identity import Identity, profiles_of
 from .joining import JoinedStream
-from .request import ModelRequest
+from .request import ModelRequest, thread_id
 from .structured import StructuredOutput, structured_chain
 from .tools import as_tool_dicts
 from .tracing import AttemptRuns, TracingChatModel
@@ -43,7 +43,8 @@ class ChatFailover(TracingChatModel):
             in order of preference.
         settings: the rules; the defaults suit interactive use.
         policy: "priority", "weighted", or a function; see `failover_core.policy.ranking`.
-        failover: the `failover` of another `ChatFailover`, to share its targets and their health.
+        failover: the `failover` of another `ChatFailover`, or a `Failover`: health is shared by the targets' names. Its
+            targets and settings hold where none are given.
         trace_attempts: make a child run of each attempt.
         fit: what to do with a conversation that is too long for a target: "skip" the target, or "trim" for it.
         trim: how to trim: options of `trim_messages`, or a function `(messages, max_tokens) -> messages`.
@@ -170,7 +171,14 @@ class ChatFailover(TracingChatModel):
         identity = self._identity
         check = check_for(options) if options else None
         request = ModelRequest(messages, stop, options, identity.accounts, check, runs)
-        return request, info_of(messages, stop, options, identity.sized)
+        info = info_of(
+            messages,
+            options,
+            session=None if self.policy == "priority" else thread_id(),
+            window_tokens=identity.window_tokens,
+            thinks=identity.thinks,
+        )
+        return request, info
 
     # -- tools and structured output ----------------------------------------------------------------------------------
 

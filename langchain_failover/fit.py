@@ -32,6 +32,8 @@ _DENIED_BY = {
 _NEEDED_FOR = {"image": "images", "image_url": "images", "file": "files", "document": "files", "audio": "audio",
                "input_audio": "audio", "video": "video"}  # fmt: skip
 _OWNERS = (Wire.OPENAI_CHAT, Wire.ANTHROPIC, Wire.GOOGLE)
+TOKENS_A_MESSAGE = 4  # the role and what stands between messages
+_THINKING_FIELDS = ("thinking", "reasoning", "reasoning_effort", "thinking_level", "thinking_budget")
 _DEFAULT_TRIM: dict[str, Any] = {"strategy": "last", "include_system": True, "start_on": "human"}
 
 
@@ -62,21 +64,33 @@ def foreign_server_tools(wire: Wire | None) -> frozenset[str]:
     return frozenset(_server_tools(owner) for owner in _OWNERS if owner is not own)
 
 
-def info_of(messages: Sequence[BaseMessage], stop: Any, options: Mapping[str, Any], sized: bool) -> RequestInfo:
-    """What the core's guards and limits want to know about a call.
+def info_of(
+    messages: Sequence[BaseMessage],
+    options: Mapping[str, Any],
+    *,
+    session: str | None = None,
+    window_tokens: int | None = None,
+    thinks: bool = False,
+) -> RequestInfo:
+    """What the core's guards, limits and policies want to know about a call.
 
     Args:
-        sized: some target has a known window, so that the size matters.
+        session: what it belongs to; see `RequestInfo`.
+        window_tokens: the smallest known window of a target; None = no target has one, and the size does not matter.
+        thinks: some target reasons without being asked.
     """
-    needs = frozenset(_needs(messages, stop, options))
-    if not needs and not options and not sized:
+    needs = frozenset(_needs(messages, options))
+    small = window_tokens is None or _surely_fits(messages, window_tokens)
+    if small and not options and not needs and not thinks and session is None:
         return NO_INFO
-    tools = options.get("tools")
+    tools, limit = options.get("tools"), output_limit(options)
+    unsized = window_tokens is None or (not tools and _surely_fits(messages, window_tokens - (limit or 0)))
     return RequestInfo(
-        prompt_tokens=estimated_tokens(messages, tools) if sized else None,
-        max_output_tokens=output_limit(options),
-        thinking=asks_for_thinking(options),
+        prompt_tokens=None if unsized else estimated_tokens(messages, tools),
+        max_output_tokens=limit,
+        thinking=thinks or asks_for_thinking(options),
         needs=needs,
+        session=session,
         structured=bool(tools) or STRUCTURED in options or options.get("response_format") is not None,
     )
 
@@ -116,6 +130,16 @@ def checked_fit(fit: Any, trim: Any) -> None:
         )
 
 
+def thinks(model: BaseChatModel, wire: Wire) -> bool:
+    """Does the model reason without being asked in the call? Then its first tokens come late, and that is no fault."""
+    asked = {name: getattr(model, name, None) for name in _THINKING_FIELDS}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if given:
+        return asks_for_thinking(given)
+    reasons = bool((model.profile or {}).get("reasoning_output"))
+    return reasons and (wire.is_openai or wire is Wire.GOOGLE)  # on by default there, off by default on Anthropic
+
+
 def common_profile(profiles: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
     """What can be promised whichever target answers: what all can do, and the smallest of the known limits."""
     known = [profile for profile in profiles if profile]
@@ -131,7 +155,16 @@ def common_profile(profiles: Sequence[Mapping[str, Any] | None]) -> dict[str, An
     return common
 
 
-def _needs(messages: Iterable[BaseMessage], stop: Any, options: Mapping[str, Any]) -> Iterable[str]:
+def _surely_fits(messages: Iterable[BaseMessage], window_tokens: int) -> bool:
+    """A text has fewer tokens than characters: most calls need no closer look."""
+    for message in messages:
+        if not isinstance(message.content, str) or getattr(message, "tool_calls", None):
+            return False
+        window_tokens -= len(message.content) + TOKENS_A_MESSAGE
+    return window_tokens > 0
+
+
+def _needs(messages: Iterable[BaseMessage], options: Mapping[str, Any]) -> Iterable[str]:
     for message in messages:
         if not isinstance(message.content, str):
             yield from _media_needs(message.content)

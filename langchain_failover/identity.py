@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 
 from .callee import Callee
 from .calling import WrappedModel
-from .fit import estimated_tokens
+from .fit import estimated_tokens, thinks
 from .targets import Trimmed
 
 FAILOVER = "failover"
@@ -25,7 +25,8 @@ class Identity:
 
     Args:
         accounts: target name -> account, None for an unknown one.
-        sized: some target has a known context window.
+        window_tokens: the smallest known context window, None where none is known.
+        thinks: some model reasons without being asked.
         params: one dict a target, for traces and cache keys; no secrets.
         provider: the provider, if all targets have the same one, else "failover".
         model_name: the models' names, joined by "+".
@@ -33,7 +34,8 @@ class Identity:
     """
 
     accounts: Mapping[str, str | None]
-    sized: bool
+    window_tokens: int | None
+    thinks: bool
     params: list[dict[str, Any]]
     provider: str
     model_name: str
@@ -45,7 +47,11 @@ class Identity:
         providers = {_ls_provider(model, target) for model, target in zip(models, targets, strict=True)}
         return cls(
             accounts={target.name: target.source.dialect.account for target in targets},
-            sized=any(target.context_window_tokens is not None for target in targets),
+            window_tokens=min((t.context_window_tokens for t in targets if t.context_window_tokens), default=None),
+            thinks=any(
+                model is not None and thinks(model, target.source.dialect.wire)
+                for model, target in zip(models, targets, strict=True)
+            ),
             params=[_params(target) for target in targets],
             provider=(providers.pop() if len(providers) == 1 else None) or FAILOVER,
             model_name="+".join(dict.fromkeys(target.model or target.name for target in targets)),
@@ -75,7 +81,14 @@ class Identity:
 
 def profiles_of(targets: Iterable[Target]) -> list[Mapping[str, Any] | None]:
     """Each target's profile, None for one that has none."""
-    return [model.profile if (model := _model(target)) is not None else None for target in targets]
+    return [_profile(target) for target in targets]
+
+
+def _profile(target: Target) -> Mapping[str, Any] | None:
+    model = _model(target)
+    if model is None or model.profile is None or "tools_with_json_schema" not in target.lacks:
+        return None if model is None else model.profile
+    return {**model.profile, "structured_output": False}  # agents ask for it together with tools
 
 
 def _model(target: Target) -> BaseChatModel | None:

@@ -1,4 +1,4 @@
-"""Native targets behind LangChain's types: messages and options become a `ChatRequest`, answers become messages.
+"""Native targets behind LangChain's types: messages and options become a `ChatRequest`. (`native_answers`: the way back)
 
 Signatures of thoughts and tool calls travel in `additional_kwargs["failover_native"]`, so that a conversation can go on
 where it came from; every other target ignores them.
@@ -10,13 +10,11 @@ import base64
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from failover_core import OutputRejected, Target
+from failover_core import Target
 from failover_core.providers import (
     CallTool,
-    ChatChunk,
     ChatMessage,
     ChatRequest,
-    ChatResponse,
     File,
     Image,
     Reasoning,
@@ -26,25 +24,22 @@ from failover_core.providers import (
     ToolCall,
     ToolResult,
     ToolSpec,
-    Usage,
 )
 from failover_core.providers.chat import Part
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage, ToolMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from .callee import Callee
 from .dialects import Dialect, Wire
 from .fit import foreign_server_tools
 from .media import standard_content
+from .native_answers import KEY, Ending, as_chat_result
 from .options import options_for, output_limit
 from .reader import MessageReader
 from .request import ModelRequest
 from .structured import KEY as STRUCTURED
 from .tools import BINDING_OPTIONS, as_tool_dicts, neutral_choice
 
-KEY = "failover_native"
 _WIRES = {"openai": Wire.OPENAI_CHAT, "anthropic": Wire.ANTHROPIC, "google": Wire.GOOGLE}
 _SAME_NAME = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty", "parallel_tool_calls")
 _OWN_WORDS = {"max_tokens", "max_completion_tokens", "max_output_tokens", "tools", "thinking", "reasoning_effort",
@@ -67,16 +62,16 @@ class NativeCallee(Callee):
 
     def _call(self, request: ModelRequest) -> ChatResult:
         assert self.target.call is not None
-        return _result(self.target.call(self._asked(request)))
+        return as_chat_result(self.target.call(self._asked(request)))
 
     async def _acall(self, request: ModelRequest) -> ChatResult:
         assert self.target.acall is not None
-        return _result(await self.target.acall(self._asked(request)))
+        return as_chat_result(await self.target.acall(self._asked(request)))
 
     def _stream(self, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
         assert self.target.stream is not None
         chunks = self.target.stream(self._asked(request))
-        ending = _Ending()
+        ending = Ending()
         try:
             for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
@@ -88,7 +83,7 @@ class NativeCallee(Callee):
     async def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         assert self.target.astream is not None
         chunks = self.target.astream(self._asked(request))
-        ending = _Ending()
+        ending = Ending()
         try:
             async for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
@@ -111,9 +106,6 @@ class NativeCallee(Callee):
         rest = {name: value for name, value in options.items() if name not in known}
         messages = [_message(message) for message in request.messages]
         return ChatRequest(messages, stop=tuple(request.stop or ()), options={provider: rest} if rest else {}, **asked)
-
-
-# -- there ------------------------------------------------------------------------------------------------------------
 
 
 def _message(message: BaseMessage) -> ChatMessage:
@@ -211,141 +203,3 @@ def _thinking(options: Mapping[str, Any]) -> Thinking | None:
     if effort is None and budget is None and not show:
         return None
     return Thinking(effort=effort, budget_tokens=budget, show=show)
-
-
-# -- and back ---------------------------------------------------------------------------------------------------------
-
-
-def _result(response: ChatResponse) -> ChatResult:
-    if response.flaw is not None and not any(call.raw_arguments is not None for call in response.tool_calls):
-        raise OutputRejected(response.flaw, output=response)
-    thoughts = [part for part in response.message.parts if isinstance(part, Reasoning)]
-    message = AIMessage(
-        content=response.text,
-        tool_calls=[
-            tool_call(name=call.name, args=dict(call.arguments), id=call.id)
-            for call in response.tool_calls
-            if call.raw_arguments is None
-        ],
-        invalid_tool_calls=[
-            invalid_tool_call(name=call.name, args=call.raw_arguments, id=call.id, error=None)
-            for call in response.tool_calls
-            if call.raw_arguments is not None
-        ],
-        additional_kwargs=_extras(response.provider, thoughts, response.tool_calls, response.refusal),
-        response_metadata=_metadata(response),
-        usage_metadata=_usage(response.usage),
-        id=response.id,
-    )
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-class _Ending:
-    """Collects what is to be said once, at the end of a stream: sums of chunks would add it up."""
-
-    def __init__(self) -> None:
-        self._facts: dict[str, Any] = {}
-        self._thoughts: list[Reasoning] = []
-        self._signatures: dict[int, ToolCall] = {}
-        self._ids: dict[int, str] = {}
-        self._refusal: str | None = None
-
-    def take(self, chunk: ChatChunk) -> ChatGenerationChunk | None:
-        if chunk.flaw is not None:
-            raise OutputRejected(chunk.flaw)
-        for name in ("finish_reason", "raw_finish_reason", "usage", "model", "id", "provider"):
-            if (value := getattr(chunk, name)) is not None:
-                self._facts[name] = value
-        if chunk.refusal is not None:
-            self._refusal = (self._refusal or "") + chunk.refusal
-        thought = chunk.reasoning
-        for delta in chunk.deltas:
-            if isinstance(delta, Reasoning):
-                self._thoughts.append(delta)
-        for call in chunk.tool_calls:
-            if call.id:
-                self._ids[call.index] = call.id
-            if call.signature:
-                self._signatures[call.index] = ToolCall(self._ids.get(call.index, ""), "", signature=call.signature)
-        if not chunk.deltas or not (chunk.text or thought or chunk.tool_calls):
-            return None
-        message = AIMessageChunk(
-            content=chunk.text,
-            additional_kwargs={"reasoning_content": thought} if thought else {},
-            tool_call_chunks=[
-                tool_call_chunk(index=call.index, id=call.id, name=call.name, args=call.arguments)
-                for call in chunk.tool_calls
-            ],
-        )
-        return ChatGenerationChunk(message=message)
-
-    def chunk(self) -> ChatGenerationChunk:
-        whole = ChatResponse(ChatMessage("assistant", ()), **self._facts)
-        extras = _extras(whole.provider, _joined(self._thoughts), self._signatures.values(), self._refusal)
-        extras.pop("reasoning_content", None)
-        return ChatGenerationChunk(
-            message=AIMessageChunk(
-                content="",
-                additional_kwargs=extras,
-                response_metadata=_metadata(whole),
-                usage_metadata=_usage(whole.usage),
-                id=whole.id,
-            )
-        )
-
-
-def _joined(thoughts: Iterable[Reasoning]) -> list[Reasoning]:
-    """Pieces of a thought, up to the signature that ends it."""
-    whole: list[Reasoning] = []
-    for piece in thoughts:
-        last = whole[-1] if whole else None
-        if last is not None and not last.signature and not piece.redacted:
-            whole[-1] = Reasoning(last.text + piece.text, piece.signature, piece.provider or last.provider)
-        else:
-            whole.append(piece)
-    return whole
-
-
-def _extras(
-    provider: str | None, thoughts: Iterable[Reasoning], calls: Iterable[ToolCall], refusal: str | None
-) -> dict[str, Any]:
-    thoughts = list(thoughts)
-    extras: dict[str, Any] = {}
-    if text := "".join(thought.text for thought in thoughts):
-        extras["reasoning_content"] = text
-    signed = [thought for thought in thoughts if thought.signature]
-    signatures = {call.id: call.signature for call in calls if call.signature}
-    if signed or signatures:
-        extras[KEY] = {
-            "provider": provider,
-            "reasoning": [
-                {"text": t.text, "signature": t.signature, "provider": t.provider, "redacted": t.redacted}
-                for t in signed
-            ],
-            "signatures": signatures,
-        }
-    if refusal is not None:
-        extras["refusal"] = refusal
-    return extras
-
-
-def _metadata(response: ChatResponse) -> dict[str, Any]:
-    """Without `model_provider`: with it, LangChain would look for the provider's own blocks in the content."""
-    facts = {
-        "finish_reason": response.raw_finish_reason or response.finish_reason,
-        "model_name": response.model,
-        "id": response.id,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _usage(usage: Usage | None) -> UsageMetadata | None:
-    if usage is None:
-        return None
-    return UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-        input_token_details={"cache_read": usage.cached_input_tokens, "cache_creation": usage.cache_write_tokens},
-        output_token_details={"reasoning": usage.reasoning_tokens},
-    )

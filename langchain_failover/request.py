@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from failover_core.stream.resume import resume_instruction
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables.config import var_child_runnable_config
 
 if TYPE_CHECKING:
     from .checks import OutputCheck
@@ -41,3 +42,10 @@ def resumed(request: ModelRequest, shown_text: str) -> ModelRequest:
     return ModelRequest(
         [*request.messages, *more], request.stop, request.options, request.accounts, request.check, request.runs
     )
+
+
+def thread_id() -> str | None:
+    """The conversation that a LangGraph node is working for, None outside of one."""
+    config = var_child_runnable_config.get() or {}
+    found = (config.get("configurable") or {}).get("thread_id")
+    return None if found is None else str(found)

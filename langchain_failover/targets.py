@@ -8,7 +8,7 @@ from typing import Any
 
 from failover_core import ConfigError, Target
 from failover_core.client import as_target, checked_targets
-from failover_core.model import CALL_STYLES
+from failover_core.model import CALL_STYLES, TARGET_FACTS
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.base import RunnableBindingBase
@@ -21,7 +21,6 @@ from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
 from .reader import MessageReader, as_chunk, as_result, result_as_chunk, without_run_id
 from .request import ModelRequest, resumed
 
-_FACTS = frozenset({"name", "provider", "model", "region", "context_window_tokens", "lacks", "tags", "weight", "tier"})
 NATIVE_PREFIXES = ("openai", "anthropic", "google", "google_genai", "gemini")
 
 
@@ -30,8 +29,8 @@ def wrap(model: BaseChatModel | RunnableBindingBase[Any, Any], **facts: Any) -> 
 
     Args:
         model: a chat model, or a binding around one.
-        facts: any of `Target`'s `name`, `provider`, `model`, `region`, `context_window_tokens`, `lacks`, `tags`,
-            `weight` and `tier`. What is left out is taken from the model and its `profile`.
+        facts: `name`, `provider`, `model`, `region`, `tier`, `weight`, `tags`, `lacks`, `context_window_tokens` and
+            the prices of `Target`. What is left out is taken from the model and its `profile`.
 
     Raises:
         ConfigError: for anything but a chat model, or facts that `Target` refuses.
@@ -83,9 +82,9 @@ def _wrapped(given: Any, facts: dict[str, Any]) -> Target:
         inner = inner.bound
     if not isinstance(inner, BaseChatModel):
         raise ConfigError(f"{type(inner).__name__} is not a chat model: pass a BaseChatModel or a binding around one")
-    unknown = sorted(facts.keys() - _FACTS)
+    unknown = sorted(facts.keys() - TARGET_FACTS)
     if unknown:
-        raise ConfigError(f"wrap(..., {unknown[0]}=...): there is no such fact; use {', '.join(sorted(_FACTS))}")
+        raise ConfigError(f"wrap(..., {unknown[0]}=...): there is no such fact; use {', '.join(sorted(TARGET_FACTS))}")
     callee = WrappedModel(given)
     model = model_name_of(inner)
     derived = Target(
@@ -96,8 +95,7 @@ def _wrapped(given: Any, facts: dict[str, Any]) -> Target:
         context_window_tokens=window_of(inner, callee.dialect.wire),
         lacks=lacks_of(inner, callee.dialect.wire),
     )
-    chosen: dict[str, Any] = {**facts, **{name: frozenset(facts[name]) for name in ("lacks", "tags") if name in facts}}
-    return _served_by(callee, replace(derived, **chosen))
+    return _served_by(callee, replace(derived, **facts))
 
 
 def _of_string(spec: str) -> Target:

@@ -14,7 +14,6 @@ from .errors import not_built, of_a_closed_loop
 from .families import GEMINI, OTHER, Facts, Family, facts_of, family_of
 from .gemini import mend
 from .instrumentation import kept_back
-from .native import NativeLLM
 from .reader import ResponseReader
 from .requests import Request
 from .retries import switch_off
@@ -71,7 +70,7 @@ class LLMAdapter:
         if not isinstance(llm, LLM):
             raise TypeError(f"it gave a {type(llm).__name__}, not a LlamaIndex LLM")
         self.family = family_of(llm)
-        self.reader.expects_finish = self.family.marks_the_end or isinstance(llm, NativeLLM)
+        self.reader.expects_finish = self.family.marks_the_end
         self.facts = facts_of(llm, self.family)
         switch_off(llm, self.family)
         if self.family is GEMINI:

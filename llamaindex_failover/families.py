@@ -1,4 +1,4 @@
-"""What is known of the official LLM classes, by family: OpenAI (Chat), OpenAI (Responses), Anthropic and Gemini.
+"""What is known of LLM classes, by family: the official OpenAI (Chat), OpenAI (Responses), Anthropic and Gemini, and our own.
 
 The class names in an LLM's ancestry tell its family, so that subclasses (AzureOpenAI, OpenAILike, ...) belong to it and no
 integration is ever imported. Everything else is `OTHER`: nothing is assumed of it, and nothing in its messages is changed.
@@ -20,8 +20,9 @@ class Family:
     """The habits of one family.
 
     Args:
-        name: for messages to people.
+        name: of its class.
         provider: as in `Target.provider`; None = unknown.
+        official: its ways are known: what it accepts of a history, how it retries.
         marks_the_end: its answers carry a finish reason in `raw`, so that one without it was cut off.
         cannot_read: needs whose content blocks its message converter refuses with a ValueError.
         timeout_kwarg: the keyword by which one call can be given a timeout in seconds, if there is one.
@@ -29,6 +30,7 @@ class Family:
 
     name: str
     provider: str | None = None
+    official: bool = True
     marks_the_end: bool = True
     cannot_read: frozenset[str] = frozenset()
     timeout_kwarg: str | None = None
@@ -38,9 +40,12 @@ OPENAI = Family("OpenAI", "openai", cannot_read=frozenset({"video"}), timeout_kw
 RESPONSES = Family("OpenAIResponses", "openai", cannot_read=frozenset({"audio", "video"}), timeout_kwarg="timeout")
 ANTHROPIC = Family("Anthropic", "anthropic", cannot_read=frozenset({"audio", "video"}), timeout_kwarg="timeout")
 GEMINI = Family("GoogleGenAI", "google", cannot_read=frozenset({"audio"}))
-OTHER = Family("LLM", marks_the_end=False)
+NATIVE = Family("NativeLLM", official=False)
+FUNCTION = Family("FunctionLLM", official=False, marks_the_end=False)
+OTHER = Family("LLM", official=False, marks_the_end=False)
 
-_BY_CLASS_NAME = {family.name: family for family in (OPENAI, RESPONSES, ANTHROPIC, GEMINI)}
+_BY_CLASS_NAME = {family.name: family for family in (OPENAI, RESPONSES, ANTHROPIC, GEMINI, NATIVE, FUNCTION)}
+_HOMES = ("llama_index.llms.", "llamaindex_failover.")
 
 # Chat models that take text only; sources: the providers' model pages. Unknown models get the benefit of the doubt.
 _TEXT_ONLY = re.compile(r"^(gpt-3\.5|gpt-4(-0613|-32k.*)?$|o1-mini|o1-preview|o3-mini|claude-2|claude-instant)")
@@ -52,7 +57,7 @@ def family_of(llm: LLM) -> Family:
     """The family that an LLM belongs to."""
     for cls in type(llm).__mro__:
         family = _BY_CLASS_NAME.get(cls.__name__)
-        if family is not None and cls.__module__.startswith("llama_index.llms."):
+        if family is not None and cls.__module__.startswith(_HOMES):
             return family
     return OTHER
 
@@ -99,7 +104,7 @@ def facts_of(llm: LLM, family: Family) -> Facts:
     lacks = set(family.cannot_read)
     if metadata is None or not metadata.is_function_calling_model or not hasattr(llm, "chat_with_tools"):
         lacks.add("tools")
-    if model is not None and family is not OTHER and _TEXT_ONLY.match(model):
+    if model is not None and family.official and _TEXT_ONLY.match(model):
         lacks.update(("images", "files"))
     return Facts(
         metadata,

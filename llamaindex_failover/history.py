@@ -27,7 +27,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.utils import parse_partial_json
 
-from .families import ANTHROPIC, GEMINI, OTHER, RESPONSES, Family
+from .families import ANTHROPIC, GEMINI, RESPONSES, Family
 
 # Accepted wherever ids are checked: Anthropic allows these characters only, OpenAI at most 40 of them.
 _PORTABLE_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -46,7 +46,7 @@ _ROLES_WITHOUT_DEVELOPER = {**_ROLES, MessageRole.DEVELOPER: MessageRole.SYSTEM}
 def portable(messages: Sequence[ChatMessage], family: Family, model: str | None = None) -> list[ChatMessage]:
     """Copies of `messages` that an LLM of `family` accepts; plain copies for a family that nothing is known of."""
     copies = [copied(message) for message in messages]
-    if family is OTHER:
+    if not family.official:
         return copies
     for message in copies:
         _adapt(message, family)

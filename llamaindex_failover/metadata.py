@@ -11,7 +11,7 @@ from failover_core import Target
 from llama_index.core.base.llms.types import LLMMetadata, MessageRole
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW, DEFAULT_NUM_OUTPUTS
 
-from .functions import FunctionLLM
+from .families import FUNCTION
 from .targets import adapter_of
 
 UNSAID = -1
@@ -25,8 +25,8 @@ def common_metadata(targets: Sequence[Target]) -> LLMMetadata:
     are not built yet count only where there is nothing else to go by.
     """
     said = [(target, _metadata_of(target)) for target in targets]
-    functions = [target for target in targets if isinstance(adapter_of(target).llm, FunctionLLM)]
-    known = [metadata for target, metadata in said if metadata is not None and target not in functions]
+    llms = [(target, metadata) for target, metadata in said if adapter_of(target).family is not FUNCTION]
+    known = [metadata for _, metadata in llms if metadata is not None]
     known = known or [metadata for _, metadata in said if metadata is not None]
     declared = [target.context_window_tokens for target in targets if target.context_window_tokens]
     if not known:

@@ -15,7 +15,7 @@ from failover_core.stream.resume import resume_instruction
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
 
-from .families import ANTHROPIC, OPENAI, OTHER, Family
+from .families import ANTHROPIC, OPENAI, Family
 from .history import copied, portable
 from .tools import portable_choice
 
@@ -148,7 +148,7 @@ def _with_tools(
             messages.append(kwargs.pop("user_msg"))
     if history is not None or messages:
         kwargs["chat_history"] = messages
-    if "tool_choice" in kwargs and family is not OTHER:
+    if "tool_choice" in kwargs and family.official:
         parallel = bool(kwargs.get("allow_parallel_tool_calls"))
         choice = portable_choice(kwargs.pop("tool_choice"), family, parallel=parallel, thinks=thinks)
         if choice is not None:
@@ -162,7 +162,7 @@ def _structured(args: tuple[Any, ...], kwargs: dict[str, Any], family: Family, m
         templates = portable(prompt.message_templates, family, model)
         prompt = prompt.model_copy(update={"message_templates": templates})
     llm_kwargs = kwargs.get("llm_kwargs")
-    if llm_kwargs and "tool_choice" in llm_kwargs and family not in (OPENAI, OTHER):
+    if llm_kwargs and "tool_choice" in llm_kwargs and family.official and family is not OPENAI:
         del llm_kwargs["tool_choice"]  # their own way to structured output has no tools to choose from
     return (output_cls, prompt), kwargs
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from llama_index.core.llms import LLM
 
-from .families import GEMINI, OTHER, Family
+from .families import GEMINI, Family
 
 _reported: set[type] = set()
 
@@ -23,7 +23,7 @@ def switch_off(llm: LLM, family: Family) -> None:
         RuntimeWarning: once for each class whose retries cannot be switched off from outside.
     """
     retries = getattr(llm, "max_retries", None)
-    if family is OTHER:
+    if not family.official:
         if isinstance(retries, int) and retries > 0:
             _report(type(llm), retries)
         return

@@ -15,9 +15,7 @@ from failover_core import ConfigError, Settings, Target
 from failover_core.redact import redact
 from llama_index.core.llms import LLM
 
-from .families import GEMINI, family_of
-from .functions import FunctionLLM
-from .native import NativeLLM
+from .families import FUNCTION, GEMINI, NATIVE, family_of
 from .targets import adapter_of, wrap
 
 if TYPE_CHECKING:
@@ -54,14 +52,15 @@ def from_data(data: Mapping[str, Any], *, with_targets: bool = True) -> dict[str
 
 
 def _target_as_data(target: Target) -> dict[str, Any]:
-    llm = adapter_of(target).llm
+    adapter = adapter_of(target)
     facts = {name: getattr(target, name) for name in _FACTS}
     data = {"name": target.name, **facts, "tags": sorted(target.tags), "lacks": sorted(target.lacks)}
-    if isinstance(llm, NativeLLM):
+    llm: Any = adapter.llm
+    if adapter.family is NATIVE:
         options = llm.target.source.options
         told = {name: getattr(options, name) for name in _NATIVE_OPTIONS}
         return {**data, "native": f"{target.provider}:{target.model}", "config": without_secrets(told)}
-    if llm is None or isinstance(llm, FunctionLLM):
+    if llm is None or adapter.family is FUNCTION:
         return data
     return {**data, "llm": f"{type(llm).__module__}:{type(llm).__qualname__}", "config": _config_of(llm)}
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from failover_core import ConfigError, Failover, Target
 from failover_core.model import CALL_STYLES, TARGET_FIELDS
-from failover_core.providers import NativeChat
 from llama_index.core.llms import LLM
 
 from .adapter import LLMAdapter
-from .functions import FunctionLLM, serves
-from .native import NativeLLM
 
 OPTIONS = TARGET_FIELDS - {"name", *CALL_STYLES, "reader", "resume", "source"}
 # Native targets leave these to their provider's own error; LlamaIndex has blocks for them, OpenAI and Anthropic have no place.
@@ -83,11 +81,27 @@ def as_target(spec: Any) -> Target:
         return wrap(target)
     if isinstance(target.source, LLMAdapter):
         return target
-    if isinstance(target.source, NativeChat):
-        lacks = target.lacks | _NOT_NATIVE.get(target.provider or "", frozenset())
-        return _adapted(replace(target, lacks=lacks), LLMAdapter(target.name, NativeLLM(target)))
-    lacks = target.lacks | {"tools"}
-    return _adapted(replace(target, lacks=lacks), LLMAdapter(target.name, FunctionLLM(target)), of=target)
+    return _of_native(target) if _is_native(target) else _of_functions(target)
+
+
+def _is_native(target: Target) -> bool:
+    providers = sys.modules.get("failover_core.providers")  # loaded by the first native target
+    return providers is not None and isinstance(target.source, providers.NativeChat)
+
+
+def _of_native(target: Target) -> Target:
+    from .native import NativeLLM
+
+    lacks = target.lacks | _NOT_NATIVE.get(target.provider or "", frozenset())
+    return _adapted(replace(target, lacks=lacks), LLMAdapter(target.name, NativeLLM(target)), CALL_STYLES)
+
+
+def _of_functions(target: Target) -> Target:
+    from .functions import FunctionLLM, serves
+
+    adapter = LLMAdapter(target.name, FunctionLLM(target))
+    styles = [style for style in CALL_STYLES if serves(target, style)]
+    return _adapted(replace(target, lacks=target.lacks | {"tools"}), adapter, styles)
 
 
 def adapter_of(target: Target) -> LLMAdapter:
@@ -111,15 +125,13 @@ def _target_of(adapter: LLMAdapter, options: dict[str, Any]) -> Target:
         known.update(model=facts.model, context_window_tokens=facts.context_window_tokens, lacks=facts.lacks)
     known.update(options)
     known.update({name: frozenset(known[name]) for name in ("lacks", "tags") if name in known})
-    return _adapted(Target(adapter.name, call=adapter.call, **known), adapter)
+    return _adapted(Target(adapter.name, call=adapter.call, **known), adapter, CALL_STYLES)
 
 
-def _adapted(target: Target, adapter: LLMAdapter, of: Target | None = None) -> Target:
-    """`target` with the callables of `adapter`; those that the functions `of` a target have nothing for are left out."""
-    styles: dict[str, Any] = {
-        style: getattr(adapter, style) if of is None or serves(of, style) else None for style in CALL_STYLES
-    }
-    return replace(target, **styles, reader=adapter.reader, resume=adapter.resume, source=adapter)
+def _adapted(target: Target, adapter: LLMAdapter, styles: Sequence[str]) -> Target:
+    """`target` with the callables of `adapter` in the call styles that it can serve."""
+    callables: dict[str, Any] = {style: getattr(adapter, style) if style in styles else None for style in CALL_STYLES}
+    return replace(target, **callables, reader=adapter.reader, resume=adapter.resume, source=adapter)
 
 
 def _renamed(target: Target, name: str) -> Target:

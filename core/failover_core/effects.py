@@ -7,6 +7,7 @@ effect     reply
 =========  =========================================================================================
 `Start`    the time now. The driver starts the attempt; what becomes of it arrives at a later `Wait`.
 `Cancel`   the time now. The driver stops the attempt if it can; nothing more is heard of it.
+`Detach`   the time now. Nobody waits for the attempt any more; it runs on, and its events go to `watch`.
 `Emit`     the time when the caller came back for more: a slow reader is not a slow target.
 `Wait`     the next event of any started attempt, or `Elapsed` when `until_s` has come first.
 =========  =========================================================================================
@@ -17,7 +18,7 @@ closing the generator is how a caller's going away reaches the engine.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,17 +27,36 @@ from .context import AttemptContext
 
 @dataclass(slots=True)
 class Start:
-    """Begin attempt `number`. `watched` = somebody may have to interrupt it, so it must not block the driver."""
+    """Begin attempt `number`.
+
+    Args:
+        context: what its callable may ask.
+        request: what it is called with.
+        watched: somebody may have to interrupt it, so it must not block the driver.
+        apart: it may be detached later, so it must not run inside the caller's own task or thread.
+    """
 
     number: int
     context: AttemptContext
     request: Any
     watched: bool
+    apart: bool = False
 
 
 @dataclass(slots=True)
 class Cancel:
     number: int
+
+
+@dataclass(slots=True)
+class Detach:
+    """Let an attempt run on by itself. `watch` is called with each of its events, on whatever thread that happens, and
+    once with `Elapsed` if it has not ended by `until_s`, when it is cancelled.
+    """
+
+    number: int
+    until_s: float
+    watch: Callable[[Event], None]
 
 
 @dataclass(slots=True)
@@ -87,8 +107,8 @@ class Elapsed:
     at_s: float
 
 
-Effect = Start | Cancel | Emit | Wait
+Effect = Start | Cancel | Detach | Emit | Wait
 AttemptEvent = Returned | Chunk | Ended | Failed
 Event = AttemptEvent | Elapsed
 Flow = Generator[Effect, Any, Any]
-"""Yields effects, is sent a time (`Start`, `Cancel`, `Emit`) or an `Event` (`Wait`), returns the answer."""
+"""Yields effects, is sent a time (`Start`, `Cancel`, `Detach`, `Emit`) or an `Event` (`Wait`), returns the answer."""

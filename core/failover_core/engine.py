@@ -11,7 +11,8 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from .effects import Cancel, Chunk, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Wait
+from .aftermath import Aftermath
+from .effects import Cancel, Chunk, Detach, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Wait
 from .errors import deadline_error, final_error, interrupted_error
 from .events import RequestLost, RequestServed
 from .failure import Failure, FailureKind
@@ -184,7 +185,7 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
     seen = live.inlet.seen
     bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
     possible = can_go_on(route, live) and not bad_text
-    route.fail(live, broken, shown=True)
+    route.fail(live, broken, after_showing=Verdict.RESUMED if possible else Verdict.NEXT)
     if route.decided_by is not None and not route.shown:
         raise final_error(route)
     if route.decided_by is not None or not possible:
@@ -215,9 +216,16 @@ def can_go_on(route: Route, live: Live) -> bool:
 
 
 def drop_losers(route: Route, winner: Live | None = None) -> Generator[Effect, Any, None]:
-    """The race is over."""
+    """The race is over. A probe that has lost it runs on by itself: it was asked in order to learn how the target is.
+    """
     for live in list(route.live.values()):
-        if live is not winner:
+        if live is winner:
+            continue
+        if live.apart and live.limit is not None:
+            until_s = live.began_s + max(live.limit.usual_s, route.now - live.began_s)
+            route.now = yield Detach(live.attempt.number, until_s, Aftermath(route.desk, route.info, live))
+            route.leave_behind(live)
+        else:
             route.now = yield Cancel(live.attempt.number)
             route.drop(live, Verdict.LOST)
 
@@ -243,16 +251,7 @@ def read_answer(live: Live, value: Any) -> Finished:
     """A whole answer as validators see it; also notes usage and model in the trace."""
     reading = live.target.reader.read(value)
     live.attempt.usage, live.attempt.model = reading.usage, reading.model
-    return Finished(
-        value,
-        reading.text,
-        reading.has_content,
-        reading.has_tool_call,
-        reading.finish_reason,
-        reading.refusal,
-        reading.flaw,
-        live.target.reader,
-    )
+    return Finished.of(value, reading, live.target.reader)
 
 
 def _inside_stream(failure: Failure) -> Failure:

@@ -28,11 +28,13 @@ class Limit:
         seconds: after its start.
         kills: it is given up then (racing is off), instead of raced.
         counts: passing it is evidence against the target (a probe's short head start and a tight deadline are not).
+        usual_s: what it would be without a head start or a deadline.
     """
 
     seconds: float
     kills: bool = False
     counts: bool = True
+    usual_s: float = 0.0
 
 
 def limit_for(
@@ -59,14 +61,14 @@ def limit_for(
         return None if given_s is None else Limit(given_s, kills=True)
     habit = book.habit(target.name, ("first_token" if streaming else "answer", info.thinking, info.task))
     seconds = overdue_s(habit, _cold_s(info, streaming)) if given_s is None else given_s
-    limit = Limit(seconds)
+    limit = Limit(seconds, usual_s=seconds)
     if remaining_s is not None and seconds > remaining_s / 2:
-        limit = Limit(remaining_s / 2, counts=False)
+        limit = Limit(remaining_s / 2, counts=False, usual_s=seconds)
     if probing:
         usual_s = typical_s(habit)
         head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * usual_s
         if head_start_s < limit.seconds:
-            limit = Limit(head_start_s, counts=False)
+            limit = Limit(head_start_s, counts=False, usual_s=seconds)
     return limit
 
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from .failure import Failure
-from .health.book import HealthBook, Permit
+from .health.book import HabitKey, HealthBook, Permit
 from .limits import Limit
 from .model import RequestInfo, Target
 from .policy.guards import Style, cannot
@@ -56,6 +56,7 @@ class Live:
         limit: when it is overdue; None = it may take all the time there is.
         was_healthy: the target's health when it was asked.
         inlet: its stream, None for a call.
+        apart: it can be left to itself when it has lost its race.
         value: its answer, once it has one.
         ended: its stream has come to a good end.
     """
@@ -66,9 +67,24 @@ class Live:
     limit: Limit | None
     was_healthy: bool
     inlet: Inlet | None
+    apart: bool = False
     value: Any = None
     ended: bool = False
 
     @property
     def target(self) -> Target:
         return self.attempt.target
+
+
+def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitKey, float]]:
+    """What a good answer teaches: seconds to the answer, or to the first content and between the chunks."""
+    elapsed_s, inlet = now - live.began_s, live.inlet
+    if inlet is None:
+        return [(("answer", info.thinking, info.task), elapsed_s)]
+    if inlet.first_content_s is None:
+        return []
+    first_s = inlet.first_content_s - live.began_s
+    durations: list[tuple[HabitKey, float]] = [(("first_token", info.thinking, info.task), first_s)]
+    if inlet.chunks > 4:
+        durations.append((("gap", info.thinking, info.task), (elapsed_s - first_s) / (inlet.chunks - 1)))
+    return durations

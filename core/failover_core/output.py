@@ -25,8 +25,8 @@ class Reading:
         flaw: a defect that the reader itself sees, such as tool arguments that do not parse.
         usage: token counts by name ("input_tokens", "output_tokens", ...).
         model: the model that says it answered.
-        opaque: content that is no text, reasoning or tool call, such as an image or a value of unknown type. A stream that
-            has shown such content is never continued by another target.
+        opaque: content that is no text, reasoning or tool call, such as an image or a value of unknown type. A
+            stream that has shown such content is never continued by another target.
     """
 
     text: str = ""
@@ -98,6 +98,20 @@ class Finished:
     flaw: str | None = None
     reader: OutputReader = field(default=PLAIN)
     streamed: bool = False
+
+    @classmethod
+    def of(cls, output: Any, reading: Reading, reader: OutputReader) -> Finished:
+        """A whole answer that has been read."""
+        return cls(
+            output,
+            reading.text,
+            reading.has_content,
+            reading.has_tool_call,
+            reading.finish_reason,
+            reading.refusal,
+            reading.flaw,
+            reader,
+        )
 
 
 Validator = Callable[[Finished], None]

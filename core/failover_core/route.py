@@ -15,11 +15,11 @@ from .context import AttemptContext
 from .effects import Start
 from .events import AttemptEnded, AttemptOverdue, AttemptStarted
 from .failure import Failure
-from .health.book import HabitKey, Permit
+from .health.book import Permit
 from .health.breaker import Admission
 from .health.suspicion import OVERDUE_NATS
 from .limits import limit_for, stall_limit_s
-from .live import Desk, Live
+from .live import Desk, Live, durations_of
 from .model import RequestInfo, Target
 from .output import Finished
 from .policy.guards import Style, roomier
@@ -75,7 +75,8 @@ class Route:
     # -- choosing ---------------------------------------------------------------------------------------------
 
     def next_start(self) -> Start | None:
-        """The attempt to start now: the retry that is due, or another target where nothing under way can be relied on."""
+        """The attempt to start now: the retry that is due, or another target where nothing under way can be relied on.
+        """
         if self._retry is not None:
             target, at_s, why = self._retry
             if self.now < at_s:
@@ -143,7 +144,8 @@ class Route:
             remaining_s=remaining_s,
             has_backup=self.has_backup(),
         )
-        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(self.now), inlet)
+        apart = permit.how is Admission.PROBE and limit is not None and not limit.kills
+        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(self.now), inlet, apart)
         if self.desk.telemetry.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
@@ -151,7 +153,8 @@ class Route:
         if self.shown and target.resume is not None:
             request = target.resume(request, self.shown)
         limits_silence = self.streaming and settings.stall_s is not None
-        return Start(number, context, request, limit is not None or remaining_s is not None or limits_silence)
+        watched = limit is not None or remaining_s is not None or limits_silence
+        return Start(number, context, request, watched, apart)
 
     # -- times ------------------------------------------------------------------------------------------------
 
@@ -221,18 +224,20 @@ class Route:
     def judge(self, finished: Finished) -> Failure | None:
         return judge(finished, self.desk.settings.validators, checks=self.desk.settings.output_checks)
 
-    def fail(self, live: Live, failure: Failure, *, shown: bool = False) -> None:
-        """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked. A part of
-        its output may have been `shown` already, so that the same target cannot simply be asked again.
+    def fail(self, live: Live, failure: Failure, *, after_showing: Verdict | None = None) -> None:
+        """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked.
+
+        `after_showing` is the verdict when a part of the output has been shown, so that the same target cannot simply
+        be asked again.
         """
         rule = RULES[failure.kind]
         self.desk.book.failed(live.permit, self.now, failure, rule.evidence_nats, parks=rule.parks)
         self.last_failure = failure
-        verdict = Verdict.NEXT
+        verdict = after_showing or Verdict.NEXT
         if not may_go_on(failure.kind, self.desk.settings):
             self.decided_by = failure
             verdict = Verdict.RAISE
-        elif not shown and self._plan_retry(live, failure):
+        elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif rule.next_target is NextTarget.ROOMIER:
             smaller = f"its window is not larger than that of {live.target.name}"
@@ -258,20 +263,13 @@ class Route:
 
     def succeed(self, live: Live) -> None:
         """Settle the attempt whose output went to the caller, and teach the target's habits."""
-        attempt, inlet = live.attempt, live.inlet
-        elapsed_s = self.now - live.began_s
-        thinking, task = self.info.thinking, self.info.task
-        durations: list[tuple[HabitKey, float]] = []
-        if inlet is None:
-            durations.append((("answer", thinking, task), elapsed_s))
-        elif inlet.first_content_s is not None:
-            first_s = inlet.first_content_s - live.began_s
-            durations.append((("first_token", thinking, task), first_s))
-            if inlet.chunks > 4:
-                durations.append((("gap", thinking, task), (elapsed_s - first_s) / (inlet.chunks - 1)))
-        self.desk.book.answered(live.permit, self.now, durations)
-        self.trace.target = attempt.target
+        self.desk.book.answered(live.permit, self.now, durations_of(live, self.info, self.now))
+        self.trace.target = live.target
         self._close(live, Verdict.ANSWERED)
+
+    def leave_behind(self, live: Live) -> None:
+        """An attempt that runs on by itself: the request is done with it, its permit is settled later."""
+        self._close(live, Verdict.LOST)
 
     def drop(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
         """Settle an attempt that nobody waits for any more; cancellation is neither success nor failure."""
@@ -306,7 +304,6 @@ class Route:
 
     def resume_after(self, shown: str, broken: Live) -> None:
         """From now on attempts are asked to go on after `shown`."""
-        broken.attempt.verdict = Verdict.RESUMED
         self.shown = shown
         self._broken = broken.target.name
         if shown:

@@ -28,8 +28,8 @@ from rich.console import Console
 class TestTraffic:
     def test_the_slice_is_a_whole_minute_in_order(self) -> None:
         asked = traffic.arrivals(60.0)
-        assert len(asked) == 321
-        assert [one.number for one in asked] == list(range(1, 322))
+        assert len(asked) == 161
+        assert [one.number for one in asked] == list(range(1, 162))
         assert asked == sorted(asked, key=lambda one: one.at_s)
         assert 0.0 <= asked[0].at_s < 1.0 and 59.0 < asked[-1].at_s < 60.0
 
@@ -37,8 +37,8 @@ class TestTraffic:
         minute = traffic.arrivals(60.0)
         assert traffic.arrivals(7.0) == [one for one in minute if one.at_s < 7.0]
         longer = traffic.arrivals(65.0)
-        assert longer[:321] == minute
-        assert longer[321].at_s == pytest.approx(60.0 + minute[0].at_s)
+        assert longer[:161] == minute
+        assert 60.0 <= longer[161].at_s < 61.0
 
     @pytest.mark.parametrize("tokens", [1, 20, 674])
     def test_an_answer_is_as_long_as_its_question_wants_and_always_the_same(self, tokens: int) -> None:

@@ -11,7 +11,7 @@ from failover_core import ConfigError, Failover, Settings, Target
 from failover_core.testing import ProviderServer
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from lc_targets import KEY, FakeModel, make
+from lc_targets import KEY, FakeModel, down, make
 
 from langchain_failover import ChatFailover, wrap
 
@@ -132,14 +132,48 @@ def test_a_failover_cannot_be_its_own_target() -> None:
 
 
 def test_a_shared_failover_brings_targets_and_settings() -> None:
-    first = ChatFailover(targets=[FakeModel("a")])
+    settings = Settings(max_attempts=2)
+    first = ChatFailover(targets=[FakeModel("a")], settings=settings)
 
     second = ChatFailover(failover=first.failover, temperature=0.5)
 
     assert second.failover is first.failover
+    assert second.settings is settings
     assert second.invoke("hi").content == "a"
-    refused("brings its own settings", failover=first.failover, settings=Settings())
-    refused("has no LangChain targets", failover=Failover([Target("t", call=answers_with("t"))]))
+
+
+def test_health_is_shared_by_name_between_chains() -> None:
+    down_here, down_there = FakeModel(down()), FakeModel(down())
+    first = ChatFailover(targets=[wrap(down_here, name="x"), wrap(FakeModel("1"), name="y")])
+    second = ChatFailover(
+        targets=[wrap(down_there, name="x"), wrap(FakeModel("2"), name="z")],
+        failover=first.failover,
+        settings=Settings(max_attempts=3),
+    )
+    heard: list[Any] = []
+    first.failover.subscribe(heard.append)
+
+    for _ in range(5):
+        assert first.invoke("hi").text == "1"
+    assert second.invoke("hi").text == "2"
+
+    assert not down_there.calls, "the second chain had to learn for itself"
+    assert second.failover.health()["x"].state == "open"
+    assert second.settings.max_attempts == 3 and first.settings.max_attempts == 4
+    assert any(getattr(event, "attempt", None) and event.attempt.target.name == "z" for event in heard)
+
+
+def test_health_is_shared_with_a_failover_of_the_core(first: ProviderServer) -> None:
+    core = Failover([make("openai:", first), Target("mine", call=answers_with("from a callable"))])
+    llm = ChatFailover(failover=core)
+    first.refuse()
+
+    for _ in range(5):
+        assert llm.invoke("hi").text == "from a callable"
+    first.accept()
+
+    assert [target.name for target in llm.failover.targets] == [target.name for target in core.targets]
+    assert core.health()["openai:gpt-4o-mini"].state == "open"
 
 
 def test_no_secret_is_shown(first: ProviderServer) -> None:

@@ -59,8 +59,8 @@ async def test_another_target_goes_on_on_asyncio(one: str, allms: Shop) -> None:
 
 
 def test_the_accumulated_text_is_right_in_every_chunk_around_a_join() -> None:
-    first = FakeLLM(says=["The quick brown fox ", "jumps over ", "the lazy ", ConnectionResetError("reset")])
-    second = FakeLLM(says=["jumps over the lazy ", "dog and ", "runs away."])
+    first = FakeLLM(says=["One day in spring the quick brown fox ", "jumps over ", "the lazy ", ConnectionResetError()])
+    second = FakeLLM(says=["spring the quick brown fox jumps over ", "the lazy dog and ", "runs ", "away."])
     for style in ("stream_chat", "stream_complete"):
         llm = FailoverLLM([first, second], settings=ONCE)
         stream = llm.stream_chat(MESSAGES) if style == "stream_chat" else llm.stream_complete("Tell me.")
@@ -68,7 +68,7 @@ def test_the_accumulated_text_is_right_in_every_chunk_around_a_join() -> None:
         for chunk in stream:
             text += chunk.delta or ""
             assert text == _content(chunk)
-        assert "The quick brown fox jumps over the lazy dog and runs away." == text
+        assert "One day in spring the quick brown fox jumps over the lazy dog and runs away." == text
 
 
 def _content(chunk: Any) -> str | None:
@@ -77,7 +77,7 @@ def _content(chunk: Any) -> str | None:
 
 def test_the_second_target_is_asked_to_go_on_in_words() -> None:
     first = FakeLLM(says=["The quick brown fox ", "jumps over ", ConnectionResetError("reset")])
-    second = FakeLLM(says=["brown fox jumps over ", "the dog."])
+    second = FakeLLM(says=["The quick brown fox jumps over ", "the dog."])
     list(FailoverLLM([first, second], settings=ONCE).stream_chat(MESSAGES))
     ((_, asked, _),) = second.seen
     assert ["user", "assistant", "user"] == [message.role.value for message in asked]

@@ -26,8 +26,8 @@ from .traffic import arrivals
 FRAMES_PER_S = 5
 REPORT_EVERY_S = 10.0
 WORDS = f"""\
-Traffic    one minute of the Azure LLM inference trace 2023 (CC-BY 4.0): when
-           users asked, and how long the answers were
+Traffic    every second request of a minute of the Azure LLM inference trace
+           2023 (CC-BY 4.0): when users asked, and how long the answers were
 Providers  loopback servers speaking the real wires; the incident is made up
 Failover   one LangChain chain and one LlamaIndex chat engine on native targets,
            default settings

@@ -8,15 +8,27 @@ the inline await is interrupted the way `asyncio.timeout` does it (cancel, then 
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from ..context import enter, leave
-from ..effects import Cancel, Chunk, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Start, Wait
-from ..model import Target
+from ..effects import (
+    AttemptEvent,
+    Cancel,
+    Chunk,
+    Detach,
+    Elapsed,
+    Emit,
+    Ended,
+    Event,
+    Failed,
+    Flow,
+    Returned,
+    Start,
+    Wait,
+)
+from .aio_targets import aclose, call, iterate
 
 MAX_WAITING_CHUNKS = 64
 
@@ -49,7 +61,7 @@ async def stream(flow: Flow) -> AsyncIterator[Any]:
         while not session.finished:
             if session.stale is not None:
                 stale, session.stale = session.stale, None
-                await _aclose(stale)
+                await aclose(stale)
             elif session.emitted is not None:
                 chunk, session.emitted = session.emitted.chunk, None
                 yield chunk
@@ -62,27 +74,32 @@ async def stream(flow: Flow) -> AsyncIterator[Any]:
     finally:
         session.close()
         for source in (session.source, session.stale):
-            await _aclose(source)
+            await aclose(source)
 
 
 class _Inline:
     """The caller's task is inside an attempt: the only place where it may be interrupted."""
 
-    __slots__ = ("_cancelling", "_session", "_start", "_task")
+    __slots__ = ("_cancelling", "_outer", "_session", "_start", "_task")
 
     def __init__(self, session: _Session, start: Start) -> None:
         self._session = session
         self._start = start
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Inline:
         task = asyncio.current_task()
         assert task is not None
         self._task = self._session.inlining = task
         self._cancelling = task.cancelling()
-        enter(self._start.context)
+        self._outer = enter(self._start.context)
+        return self
+
+    def must_end(self) -> bool:
+        """Is the cancellation that has just come the engine's or the caller's, rather than the target's own affair?"""
+        return self._session.interrupted or self._task.cancelling() > self._cancelling
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> bool:
-        leave()
+        leave(self._outer)
         session = self._session
         session.inlining = None
         if not session.interrupted:
@@ -99,6 +116,7 @@ class _Session:
 
     __slots__ = (
         "_at_wait",
+        "_detached",
         "_error",
         "_flow",
         "_inbox",
@@ -131,7 +149,8 @@ class _Session:
         self._value: Any = None
         self._error: BaseException | None = None
         self._inbox: deque[Event] = deque()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._tasks: dict[int, asyncio.Task[None] | None] = {}
+        self._detached: dict[int, Callable[[Event], None]] = {}
         self._at_wait = False
         self.inlining: asyncio.Task[Any] | None = None
         self.interrupted = False
@@ -165,6 +184,8 @@ class _Session:
                     self._begin(effect)
                 elif isinstance(effect, Cancel):
                     self._end(effect.number)
+                elif isinstance(effect, Detach):
+                    self._detach(effect)
                 reply = self.loop.time()
         except StopIteration as stop:
             self.finished, self._value = True, stop.value
@@ -184,7 +205,8 @@ class _Session:
         inline = self.inline
         self.advance(event)
         if self.inlining is not None:
-            if self.finished or self.emitted is not None or self.inline is not inline:
+            over = self.finished or self.emitted is not None or self.inline is not inline
+            if over and not self.interrupted:  # once: a second time would hit the cleanup, or the caller
                 self.interrupted = True
                 self.inlining.cancel()
         elif self._waker is not None and not self._waker.done():
@@ -227,11 +249,14 @@ class _Session:
     # -- attempts ---------------------------------------------------------------------------------------------
 
     def _begin(self, start: Start) -> None:
-        if self.inline is None and not self._tasks and self.inlining is None:
+        if self.inline is None and not self._tasks and self.inlining is None and not start.apart:
             self.inline = start
             return
         work = self._pull_in_task(start) if self.streaming else self._call_in_task(start)
-        self._tasks[start.number] = self.loop.create_task(work)
+        self._tasks[start.number] = None  # an eager task may be over before it is known
+        task = self.loop.create_task(work)
+        if start.number in self._tasks:
+            self._tasks[start.number] = task
 
     def _end(self, number: int) -> None:
         if self.inline is not None and self.inline.number == number:
@@ -244,15 +269,32 @@ class _Session:
             task.add_done_callback(_background.discard)
             task.cancel()
 
+    def _detach(self, detach: Detach) -> None:
+        task = self._tasks.pop(detach.number)
+        assert task is not None
+        _background.add(task)
+        task.add_done_callback(_background.discard)
+
+        def expire() -> None:
+            self._detached.pop(detach.number)
+            detach.watch(Elapsed(self.loop.time()))
+            task.cancel()
+
+        timer = self.loop.call_at(detach.until_s, expire)
+        self._detached[detach.number] = detach.watch
+        task.add_done_callback(lambda _: timer.cancel())
+
     async def call_inline(self) -> None:
         start = self.inline
         assert start is not None
         event: Event | None = None
-        with _Inline(self, start):
+        with _Inline(self, start) as inlined:
             try:
                 value = await call(start.context.target, start.request)
                 event = Returned(start.number, value, self.loop.time())
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and inlined.must_end():
+                    raise
                 event = Failed(start.number, error, self.loop.time())
         if event is not None and self.inline is start:
             self.inline = None
@@ -262,14 +304,16 @@ class _Session:
         start = self.inline
         assert start is not None
         event: Event | None = None
-        with _Inline(self, start):
+        with _Inline(self, start) as inlined:
             try:
                 if self.source is None:
                     self.source = iterate(start.context.target, start.request)
                 event = Chunk(start.number, await self.source.__anext__(), self.loop.time())
             except StopAsyncIteration:
                 event = Ended(start.number, self.loop.time())
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and inlined.must_end():
+                    raise
                 event = Failed(start.number, error, self.loop.time())
         if event is not None and self.inline is start:
             if not isinstance(event, Chunk):
@@ -283,9 +327,9 @@ class _Session:
         try:
             value = await call(start.context.target, start.request)
             event = Returned(start.number, value, self.loop.time())
-        except (Exception, asyncio.CancelledError) as error:
-            event = self._unless_given_up(start, error)
-        self._settle(start, event)
+        except (Exception, asyncio.CancelledError) as error:  # a target may raise CancelledError of its own
+            event = Failed(start.number, error, self.loop.time())
+        self._settle(event)
 
     async def _pull_in_task(self, start: Start) -> None:
         enter(start.context)
@@ -297,23 +341,31 @@ class _Session:
                 while len(self._inbox) >= MAX_WAITING_CHUNKS:
                     self._room = asyncio.Event()
                     await self._room.wait()
-                self._happened(Chunk(start.number, chunk, self.loop.time()))
+                if not self._tell(Chunk(start.number, chunk, self.loop.time())):
+                    return  # it has not listened to its cancellation
             event = Ended(start.number, self.loop.time())
         except (Exception, asyncio.CancelledError) as error:
-            event = self._unless_given_up(start, error)
+            event = Failed(start.number, error, self.loop.time())
         finally:
-            await _aclose(source)
-        self._settle(start, event)
+            await aclose(source)
+        self._settle(event)
 
-    def _unless_given_up(self, start: Start, error: BaseException) -> Failed:
-        """A target may raise CancelledError of its own; only ours ends the task."""
-        if start.number not in self._tasks:
-            raise error
-        return Failed(start.number, error, self.loop.time())
+    def _settle(self, event: Returned | Ended | Failed) -> None:
+        if self._tell(event):
+            self._detached.pop(event.number, None)
 
-    def _settle(self, start: Start, event: Event) -> None:
-        if self._tasks.pop(start.number, None) is not None:
+    def _tell(self, event: AttemptEvent) -> bool:
+        """What an attempt in a task has to say, to whoever wants to know now; False when nobody does any more."""
+        watch = self._detached.get(event.number)
+        if watch is not None:
+            watch(event)
+        elif event.number in self._tasks:
+            if not isinstance(event, Chunk):
+                del self._tasks[event.number]
             self._happened(event)
+        else:
+            return False
+        return True
 
     def close(self) -> None:
         self._at_wait = False
@@ -323,50 +375,3 @@ class _Session:
         for number in list(self._tasks):
             self._end(number)
         self.inline = None
-
-
-async def call(target: Target, request: Any) -> Any:
-    """The target's answer; a sync callable runs in a thread."""
-    if target.acall is not None:
-        return await target.acall(request)
-    assert target.call is not None
-    return await asyncio.to_thread(target.call, request)
-
-
-def iterate(target: Target, request: Any) -> AsyncIterator[Any]:
-    """The target's chunks; a sync iterator is pulled in threads."""
-    if target.astream is None:
-        assert target.stream is not None
-        return _in_threads(target.stream, request)
-    source = target.astream(request)
-    return _awaited(source) if inspect.isawaitable(source) else aiter(source)
-
-
-async def _awaited(source: Awaitable[AsyncIterator[Any]]) -> AsyncIterator[Any]:
-    chunks = await source
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        await _aclose(chunks)
-
-
-async def _in_threads(stream: Callable[[Any], Iterator[Any]], request: Any) -> AsyncIterator[Any]:
-    end = object()
-    chunks = iter(await asyncio.to_thread(stream, request))
-    try:
-        while (chunk := await asyncio.to_thread(next, chunks, end)) is not end:
-            yield chunk
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            with suppress(Exception):
-                close()
-
-
-async def _aclose(source: Any) -> None:
-    """Generators and SDK streams hold a connection until they are closed."""
-    close = getattr(source, "aclose", None)
-    if close is not None:
-        with suppress(Exception):  # it is being given up; what its cleanup says changes nothing
-            await close()

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from ..effects import AttemptEvent, Cancel, Effect, Elapsed, Emit, Flow, Start, Wait
+from ..effects import AttemptEvent, Cancel, Detach, Effect, Elapsed, Emit, Event, Flow, Start, Wait
 
 Happens = Callable[[int, float], AttemptEvent]
 """Makes the event of attempt `number` at a time in seconds."""
@@ -60,15 +60,26 @@ class Simulation:
         """A request that arrives at `at_s`; `open_flow(now)` makes its flow then."""
         self.at(at_s, lambda: _Request(self, self._plan, open_flow(self._now), finished).advance(None))
 
+    def step(self) -> bool:
+        """Do the next thing on the agenda; False when nothing is planned any more."""
+        if self._next_s() is None:
+            return False
+        time_s, _, planned = heappop(self._agenda)
+        self._now = max(self._now, time_s)
+        planned.action()
+        return True
+
     def run(self, until_s: float | None = None) -> None:
         """Let time pass until nothing is planned any more, or until `until_s`."""
-        while self._agenda and (until_s is None or self._agenda[0][0] <= until_s):
-            time_s, _, planned = heappop(self._agenda)
-            if not planned.cancelled:
-                self._now = max(self._now, time_s)
-                planned.action()
+        while (next_s := self._next_s()) is not None and (until_s is None or next_s <= until_s):
+            self.step()
         if until_s is not None:
             self._now = max(self._now, until_s)
+
+    def _next_s(self) -> float | None:
+        while self._agenda and self._agenda[0][2].cancelled:
+            heappop(self._agenda)
+        return self._agenda[0][0] if self._agenda else None
 
 
 class _Request:
@@ -103,6 +114,8 @@ class _Request:
             self._next_step(effect.number, attempt)
         elif isinstance(effect, Cancel):
             self._drop(effect.number)
+        elif isinstance(effect, Detach):
+            self._detach(effect)
         elif isinstance(effect, Emit):
             self._chunks.append(effect.chunk)
         return False
@@ -116,9 +129,23 @@ class _Request:
         def happen() -> None:
             event = happens(number, self._world.now())
             self._next_step(number, attempt)
-            self.advance(event)
+            if attempt.watch is None:
+                self.advance(event)
+            else:
+                attempt.watch(event)
 
         attempt.planned = self._world.at(self._world.now() + after_s, happen)
+
+    def _detach(self, detach: Detach) -> None:
+        attempt = self._live.pop(detach.number)
+        attempt.watch = detach.watch
+
+        def expire() -> None:
+            if attempt.planned is not None:
+                attempt.planned.cancelled = True
+            detach.watch(Elapsed(self._world.now()))
+
+        self._world.at(detach.until_s, expire)
 
     def _drop(self, number: int) -> None:
         attempt = self._live.pop(number, None)
@@ -135,3 +162,4 @@ class _Request:
 class _Attempt:
     steps: Iterator[tuple[float, Happens]]
     planned: Planned | None = None
+    watch: Callable[[Event], None] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import Any
 
 from ..context import enter, leave
@@ -17,6 +17,7 @@ from ..effects import (
     AttemptEvent,
     Cancel,
     Chunk,
+    Detach,
     Effect,
     Elapsed,
     Emit,
@@ -68,9 +69,9 @@ def stream(flow: Flow, world: World) -> Iterator[Any]:
 
 
 class _Attempt:
-    """One started attempt. A stream pulled inline has an `opened` object, to be closed, and a `source`, its iterator."""
+    """One started attempt. A stream pulled inline has an `opened` object, to be closed, and its iterator `source`."""
 
-    __slots__ = ("cancelled", "opened", "room", "source", "start", "threaded")
+    __slots__ = ("cancelled", "lock", "opened", "room", "source", "start", "threaded", "watch")
 
     def __init__(self, start: Start, threaded: bool) -> None:
         self.start = start
@@ -79,6 +80,16 @@ class _Attempt:
         self.opened: Any = None
         self.source: Iterator[Any] | None = None
         self.room = Semaphore(MAX_WAITING_CHUNKS) if threaded else None
+        self.lock = Lock()
+        self.watch: Callable[[Event], None] | None = None
+
+    def tell(self, event: AttemptEvent, mailbox: Mailbox) -> None:
+        """From the attempt's own thread: what has happened, to whoever wants to know now."""
+        with self.lock:
+            if self.watch is None:
+                mailbox.put(event)
+            else:
+                self.watch(event)
 
 
 class _Attempts:
@@ -101,6 +112,8 @@ class _Attempts:
             self._begin(effect)
         elif isinstance(effect, Cancel):
             self._end(effect.number)
+        elif isinstance(effect, Detach):
+            self._detach(effect)
         return self._world.now()
 
     def _begin(self, start: Start) -> None:
@@ -129,6 +142,26 @@ class _Attempts:
         elif attempt.room is not None:
             attempt.room.release()
         return event
+
+    def _detach(self, detach: Detach) -> None:
+        attempt, mailbox, world = self._live.pop(detach.number), self._mailbox, self._world
+        assert mailbox is not None and attempt.room is not None
+        with attempt.lock:
+            attempt.watch = detach.watch
+        others: list[AttemptEvent] = []
+        while (event := mailbox.get(world.now())) is not None:
+            (detach.watch if event.number == detach.number else others.append)(event)
+        for event in others:
+            mailbox.put(event)
+        attempt.room.release()
+
+        def expire() -> None:
+            world.sleep(detach.until_s - world.now())
+            with attempt.lock:
+                detach.watch(Elapsed(world.now()))
+            attempt.cancelled = True
+
+        world.spawn(expire)
 
     def _end(self, number: int) -> None:
         attempt = self._live.pop(number, None)
@@ -182,9 +215,9 @@ def _call_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
     try:
         value = target.call(start.request)
     except BaseException as error:
-        mailbox.put(Failed(start.number, error, world.now()))
+        attempt.tell(Failed(start.number, error, world.now()), mailbox)
     else:
-        mailbox.put(Returned(start.number, value, world.now()))
+        attempt.tell(Returned(start.number, value, world.now()), mailbox)
 
 
 def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
@@ -196,14 +229,15 @@ def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
     try:
         opened = target.stream(start.request)
         for chunk in opened:
-            room.acquire()
+            if attempt.watch is None:
+                room.acquire()
             if attempt.cancelled:
                 break
-            mailbox.put(Chunk(start.number, chunk, world.now()))
+            attempt.tell(Chunk(start.number, chunk, world.now()), mailbox)
         else:
-            mailbox.put(Ended(start.number, world.now()))
+            attempt.tell(Ended(start.number, world.now()), mailbox)
     except BaseException as error:
-        mailbox.put(Failed(start.number, error, world.now()))
+        attempt.tell(Failed(start.number, error, world.now()), mailbox)
     finally:
         _close(opened)
 

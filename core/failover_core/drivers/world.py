@@ -1,10 +1,10 @@
-"""The world of synchronous code: its clock, its threads and the mailbox between them. Tests bring a world of their own."""
+"""The world of synchronous code: its clock, its threads and the mailbox between them. Tests bring their own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 
 from ..effects import AttemptEvent
@@ -22,6 +22,9 @@ class Mailbox(Protocol):
 class World(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """On a thread that `spawn` has started."""
 
     def mailbox(self) -> Mailbox:
         """A new, empty one."""
@@ -44,6 +47,7 @@ class RealMailbox:
 
 class RealWorld:
     now = staticmethod(monotonic)
+    sleep = staticmethod(sleep)
     spawn = staticmethod(WORKERS.submit)
 
     @staticmethod
