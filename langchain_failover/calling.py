@@ -7,7 +7,7 @@ public methods, where nobody hears it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from .fit import foreign_server_tools
 from .history import portable
 from .options import options_for
 from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
-from .reader import as_chunk, as_result, reader_for, result_as_chunk, without_run_id
+from .reader import as_achunks, as_chunks, as_only_chunk, as_result, reader_for, result_as_chunk
 from .request import ModelRequest
 from .retries import without_retries
 from .structured import KEY as STRUCTURED
@@ -120,7 +120,7 @@ class WrappedModel(Callee):
     def _stream(self, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
         call = self._prepare(request, "stream")
         if not call.direct:
-            return _as_chunks(quiet_iterator(self._publicly, call, "stream"))
+            return as_chunks(quiet_iterator(self._publicly, call, "stream"))
         if call.runnable._should_stream(async_api=False, **{**call.options, "stream": True}):
             source: Iterator[ChatGenerationChunk] = call.runnable._stream(call.messages, **call.options)
             return source
@@ -129,11 +129,11 @@ class WrappedModel(Callee):
     def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         call = self._prepare(request, "astream")
         if not call.direct:
-            return _as_achunks(quiet_aiterator(self._publicly, call, "astream"))
+            return as_achunks(quiet_aiterator(self._publicly, call, "astream"))
         if call.runnable._should_stream(async_api=True, **{**call.options, "stream": True}):
             source: AsyncIterator[ChatGenerationChunk] = call.runnable._astream(call.messages, **call.options)
             return source
-        return _as_only_chunk(call.runnable._agenerate(call.messages, **call.options))
+        return as_only_chunk(call.runnable._agenerate(call.messages, **call.options))
 
     def _publicly(self, call: _Prepared, method: str) -> Any:
         """Runs where the surrounding config has no callbacks; those of the model's own binding are its own affair."""
@@ -218,26 +218,6 @@ class WrappedModel(Callee):
             and model.output_version != "v1"
             and (style in ("stream", "astream") or not model._should_stream(async_api=style == "acall"))
         )
-
-
-def _as_chunks(messages: Iterator[Any]) -> Iterator[ChatGenerationChunk]:
-    try:
-        for message in messages:
-            yield as_chunk(without_run_id(message))
-    finally:
-        messages.close()  # type: ignore[attr-defined]
-
-
-async def _as_achunks(messages: AsyncIterator[Any]) -> AsyncIterator[ChatGenerationChunk]:
-    try:
-        async for message in messages:
-            yield as_chunk(without_run_id(message))
-    finally:
-        await messages.aclose()  # type: ignore[attr-defined]
-
-
-async def _as_only_chunk(result: Awaitable[ChatResult]) -> AsyncIterator[ChatGenerationChunk]:
-    yield result_as_chunk(await result)
 
 
 def _own_timeout(model: BaseChatModel) -> Any:

@@ -21,6 +21,7 @@ from . import structured, tracing
 from .assembly import assembled, misnamed
 from .checks import check_for
 from .errors import as_langchain_error
+from .fields import Fit, GivenFailover, GivenPolicy, GivenSettings, GivenTargets, Trim
 from .fit import common_profile, info_of
 from .identity import Identity, profiles_of
 from .joining import JoinedStream
@@ -42,7 +43,7 @@ class ChatFailover(TracingChatModel):
             "bedrock_converse:..." (LangChain's `init_chat_model`), `Target`s, or functions of the list of messages;
             in order of preference.
         settings: the rules; the defaults suit interactive use.
-        policy: "priority", "weighted", or a function; see `failover_core.policy.ranking`.
+        policy: "priority", another name or a function of `failover_core.policy.ranking`.
         failover: the `failover` of another `ChatFailover`, or a `Failover`: health is shared by the targets' names. Its
             targets and settings hold where none are given.
         trace_attempts: make a child run of each attempt.
@@ -58,12 +59,12 @@ class ChatFailover(TracingChatModel):
         ConfigError: for targets or settings that cannot work, saying what to write instead.
     """
 
-    targets: Any = Field(default=None, exclude=True)
-    settings: Any = Field(default=None, exclude=True)
-    policy: Any = Field(default="priority", exclude=True)
-    failover: Any = Field(default=None, exclude=True)
-    fit: Any = "skip"
-    trim: Any = Field(default=None, exclude=True)
+    targets: GivenTargets = Field(default=(), exclude=True)
+    settings: GivenSettings = Field(default=cast(Any, None), exclude=True)
+    policy: GivenPolicy = Field(default="priority", exclude=True)
+    failover: GivenFailover = Field(default=cast(Any, None), exclude=True)
+    fit: Fit = "skip"
+    trim: Trim = Field(default=None, exclude=True)
     temperature: float | None = None
     max_tokens: int | None = None
     timeout: Any = None
@@ -272,6 +273,10 @@ class ChatFailover(TracingChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         return self._identity.count_tokens(messages, tools)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ChatFailover:
+        """Health is shared by all copies; and most models inside could not be copied."""
+        return self.model_copy()
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         yield "targets", [target.name for target in self.failover.targets]

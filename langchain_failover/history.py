@@ -79,8 +79,8 @@ def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[st
 
 def _is_simple(messages: Sequence[BaseMessage]) -> bool:
     """One question in plain text, perhaps after a system message: legal everywhere, and most of all calls."""
-    if len(messages) > 2 or not isinstance(messages[-1], HumanMessage):
-        return False
+    if not messages or len(messages) > 2 or not isinstance(messages[-1], HumanMessage):
+        return not messages
     if len(messages) == 2 and not isinstance(messages[0], SystemMessage):
         return False
     return all(isinstance(message.content, str) and message.name is None for message in messages)

@@ -20,9 +20,8 @@ class JoinedStream:
         self._as_list = False
 
     def take(self, chunk: ChatGenerationChunk, trace: RouteTrace | None) -> ChatGenerationChunk:
-        message = chunk.message
-        assert isinstance(message, AIMessageChunk)
-        if message.chunk_position is not None:
+        message: Any = chunk.message
+        if getattr(message, "chunk_position", None) is not None:
             message.chunk_position = None  # the last chunk is `ending`
         self._as_list = isinstance(message.content, list)
         if trace is not None and trace.seams:

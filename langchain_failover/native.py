@@ -1,4 +1,4 @@
-"""Native targets behind LangChain's types: messages and options become a `ChatRequest`. (`native_answers`: the way back)
+"""Native targets behind LangChain's types: messages and options become a `ChatRequest`. (Back: `native_answers`.)
 
 Signatures of thoughts and tool calls travel in `additional_kwargs["failover_native"]`, so that a conversation can go on
 where it came from; every other target ignores them.

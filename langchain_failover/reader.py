@@ -6,12 +6,12 @@ Targets answer with `ChatResult` and stream `ChatGenerationChunk`; both carry a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
 from typing import Any
 
 from failover_core.output import Reading
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from .dialects import Wire
@@ -50,23 +50,23 @@ class MessageReader:
         self.expects_finish = expects_finish
 
     def read(self, output: ChatResult) -> Reading:
+        if not output.generations:
+            return Reading()
         generation = output.generations[0]
-        message = generation.message
-        assert isinstance(message, AIMessage)
+        message: Any = generation.message
         places = (generation.generation_info, message.response_metadata, output.llm_output)
         reading = self._read(message, places, whole=True)
-        if message.tool_calls or message.invalid_tool_calls:
+        broken = getattr(message, "invalid_tool_calls", None)
+        if broken or getattr(message, "tool_calls", None):
             reading.has_tool_call = reading.has_content = True
-        if message.invalid_tool_calls:
-            broken = message.invalid_tool_calls[0]
-            reading.flaw = f"the arguments of tool call {broken.get('name')!r} are not valid JSON"
+        if broken:
+            reading.flaw = f"the arguments of tool call {broken[0].get('name')!r} are not valid JSON"
         return reading
 
     def read_chunk(self, chunk: ChatGenerationChunk) -> Reading:
-        message = chunk.message
-        assert isinstance(message, AIMessageChunk)
+        message: Any = chunk.message
         reading = self._read(message, (chunk.generation_info, message.response_metadata), whole=False)
-        if message.tool_call_chunks:
+        if getattr(message, "tool_call_chunks", None):
             reading.has_tool_call = reading.has_content = True
         elif isinstance(chunk, WithheldChunk) and reading.has_content:
             reading.has_tool_call = True
@@ -83,7 +83,7 @@ class MessageReader:
         copy = message.model_copy(update={"content": content})
         return ChatGenerationChunk(message=copy, generation_info=chunk.generation_info)
 
-    def _read(self, message: AIMessage, places: Iterable[Mapping[str, Any] | None], *, whole: bool) -> Reading:
+    def _read(self, message: BaseMessage, places: Iterable[Mapping[str, Any] | None], *, whole: bool) -> Reading:
         content = message.content
         reading = Reading()
         if isinstance(content, str):
@@ -100,7 +100,7 @@ class MessageReader:
         for facts in places:
             if facts:
                 self._read_facts(facts, reading)
-        usage = message.usage_metadata
+        usage = getattr(message, "usage_metadata", None)
         if usage:
             reading.usage = {key: value for key, value in usage.items() if isinstance(value, int)}
         return reading
@@ -147,6 +147,29 @@ def as_chunk(output: Any) -> ChatGenerationChunk:
     if isinstance(output, AIMessage):
         return ChatGenerationChunk(message=_as_message_chunk(output))
     return ChatGenerationChunk(message=AIMessageChunk(content=_text_of(output)))
+
+
+def as_chunks(messages: Iterator[Any]) -> Iterator[ChatGenerationChunk]:
+    """`as_chunk` of everything in a generator."""
+    try:
+        for message in messages:
+            yield as_chunk(without_run_id(message))
+    finally:
+        messages.close()  # type: ignore[attr-defined]
+
+
+async def as_achunks(messages: AsyncIterator[Any]) -> AsyncIterator[ChatGenerationChunk]:
+    """`as_chunk` of everything in an async generator."""
+    try:
+        async for message in messages:
+            yield as_chunk(without_run_id(message))
+    finally:
+        await messages.aclose()  # type: ignore[attr-defined]
+
+
+async def as_only_chunk(result: Awaitable[ChatResult]) -> AsyncIterator[ChatGenerationChunk]:
+    """A stream of one chunk out of a whole answer."""
+    yield result_as_chunk(await result)
 
 
 def result_as_chunk(result: ChatResult) -> ChatGenerationChunk:

@@ -18,7 +18,7 @@ from .calling import WrappedModel
 from .dialects import model_name_of, provider_of
 from .fit import lacks_of, trimmed, window_of
 from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
-from .reader import MessageReader, as_chunk, as_result, result_as_chunk, without_run_id
+from .reader import MessageReader, as_achunks, as_chunks, as_only_chunk, as_result, result_as_chunk
 from .request import ModelRequest, resumed
 
 NATIVE_PREFIXES = ("openai", "anthropic", "google", "google_genai", "gemini")
@@ -169,19 +169,12 @@ class PlainCallable(Callee):
         if self.target.stream is None:
             yield result_as_chunk(self._call(request))
         else:
-            for chunk in quiet_iterator(self.target.stream, request.messages):
-                yield as_chunk(without_run_id(chunk))
+            yield from as_chunks(quiet_iterator(self.target.stream, request.messages))
 
-    async def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
+    def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         if self.target.astream is None:
-            yield result_as_chunk(await self._acall(request))
-            return
-        chunks = quiet_aiterator(self.target.astream, request.messages)
-        try:
-            async for chunk in chunks:
-                yield as_chunk(without_run_id(chunk))
-        finally:
-            await chunks.aclose()  # type: ignore[attr-defined]
+            return as_only_chunk(self._acall(request))
+        return as_achunks(quiet_aiterator(self.target.astream, request.messages))
 
 
 class Trimmed(Callee):

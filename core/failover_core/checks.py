@@ -20,7 +20,7 @@ def judge(finished: Finished, validators: Sequence[Validator], *, checks: bool =
 
     Args:
         finished: the output.
-        validators: the user's own; each raises `OutputRejected` to refuse.
+        validators: the user's own; each raises `OutputRejected` to refuse. Any other exception is a bug in local code.
         checks: whether the built-in ones run too.
     """
     if checks:
@@ -32,6 +32,10 @@ def judge(finished: Finished, validators: Sequence[Validator], *, checks: bool =
             validator(finished)
         except OutputRejected as rejection:
             return Failure(rejection.kind, str(rejection), exception=rejection)
+        except Exception as bug:
+            name = getattr(validator, "__name__", type(validator).__name__)
+            message = f"the validator {name} failed: {type(bug).__name__}: {bug}"
+            return Failure(FailureKind.LOCAL_ERROR, message, exception=bug)
     return None
 
 

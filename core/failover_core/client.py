@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from random import Random
@@ -181,19 +181,22 @@ class RoutedStream(Iterator[Any]):
 
     def __init__(self, failover: Failover, request: Any, info: RequestInfo) -> None:
         self.trace: RouteTrace | None = None
-        self._chunks = self._run(failover, request, info)
-
-    def _run(self, failover: Failover, request: Any, info: RequestInfo) -> Iterator[Any]:
-        route = plan(failover._desk, request, info, "stream", failover._world.now())
-        self.trace = route.trace
-        yield from sync.stream(stream_flow(route), failover._world)
+        self._asked = (failover, request, info)
+        self._chunks: Generator[Any, None, None] | None = None
 
     def __next__(self) -> Any:
+        if self._chunks is None:
+            failover, request, info = self._asked
+            route = plan(failover._desk, request, info, "stream", failover._world.now())
+            self.trace = route.trace
+            self._chunks = sync.stream(stream_flow(route), failover._world)
         return next(self._chunks)
 
     def close(self) -> None:
         """Stop: the target's stream is closed and nobody is blamed."""
-        self._chunks.close()  # type: ignore[attr-defined]
+        if self._chunks is None:
+            self._chunks = (chunk for chunk in list[Any]())
+        self._chunks.close()
 
 
 class AsyncRoutedStream(AsyncIterator[Any]):
@@ -201,24 +204,27 @@ class AsyncRoutedStream(AsyncIterator[Any]):
 
     def __init__(self, failover: Failover, request: Any, info: RequestInfo) -> None:
         self.trace: RouteTrace | None = None
-        self._chunks = self._run(failover, request, info)
-
-    async def _run(self, failover: Failover, request: Any, info: RequestInfo) -> AsyncIterator[Any]:
-        route = plan(failover._desk, request, info, "astream", aio.now())
-        self.trace = route.trace
-        chunks = aio.stream(stream_flow(route))
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            await chunks.aclose()  # type: ignore[attr-defined]
+        self._asked = (failover, request, info)
+        self._chunks: AsyncGenerator[Any, None] | None = None
 
     async def __anext__(self) -> Any:
+        if self._chunks is None:
+            failover, request, info = self._asked
+            route = plan(failover._desk, request, info, "astream", aio.now())
+            self.trace = route.trace
+            self._chunks = aio.stream(stream_flow(route))
         return await self._chunks.__anext__()
 
     async def aclose(self) -> None:
         """Stop: the target's stream is closed and nobody is blamed."""
-        await self._chunks.aclose()  # type: ignore[attr-defined]
+        if self._chunks is None:
+            self._chunks = _no_chunks()
+        await self._chunks.aclose()
+
+
+async def _no_chunks() -> AsyncGenerator[Any, None]:
+    return
+    yield
 
 
 def _chat_request(prompt: Any, options: dict[str, Any]) -> tuple[ChatRequest, RequestInfo]:

@@ -66,7 +66,12 @@ class Emit:
 
 @dataclass(slots=True)
 class Wait:
+    """For the next event, or until `until_s`. `shows` = what is held back may be shown then although its attempt goes
+    on, so nothing under way may be disturbed for it.
+    """
+
     until_s: float | None
+    shows: bool = False
 
 
 @dataclass(slots=True)

@@ -85,7 +85,7 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
             route.now = yield start
         elif not route.waiting:
             raise final_error(route)
-        event: Event = yield Wait(route.next_time())
+        event: Event = yield route.next_wait()
         route.now = event.at_s
         if isinstance(event, Elapsed):
             yield from _time_passed(route)

@@ -12,7 +12,7 @@ from typing import Any
 from .checks import judge
 from .choice import Choice
 from .context import AttemptContext
-from .effects import Start
+from .effects import Start, Wait
 from .events import AttemptEnded, AttemptOverdue, AttemptStarted
 from .failure import Failure
 from .health.book import Permit
@@ -158,17 +158,19 @@ class Route:
 
     # -- times ------------------------------------------------------------------------------------------------
 
-    def next_time(self) -> float | None:
-        """When something is to be done even if no attempt says anything."""
+    def next_wait(self) -> Wait:
+        """Until when there is nothing to do unless an attempt says something."""
         times = [] if self.deadline_s is None else [self.deadline_s]
         if self._retry is not None:
             times.append(self._retry[1])
+        holding = False
         for live in self.live.values():
             release_s = live.inlet.release_at_s() if live.inlet is not None else None
+            holding = holding or release_s is not None
             time_s = self._due_s(live) if release_s is None else release_s
             if time_s is not None:
                 times.append(time_s)
-        return min(times, default=None)
+        return Wait(min(times, default=None), holding)
 
     def _due_s(self, live: Live) -> float | None:
         """When an attempt that has shown nothing yet is overdue; None = never, or it is already."""

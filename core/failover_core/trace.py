@@ -78,8 +78,8 @@ class Attempt:
 
     def line(self) -> str:
         """One readable line."""
-        took = f"{self.elapsed_s:.2f} s" if self.elapsed_s is not None else "still running"
-        text = f"{self.number}. {self.target.name} ({self.why}, at {self.started_s:.2f} s, took {took}): {self.verdict}"
+        took = f"took {self.elapsed_s:.2f} s" if self.elapsed_s is not None else "not over"
+        text = f"{self.number}. {self.target.name} ({self.why}, at {self.started_s:.2f} s, {took}): {self.verdict}"
         if self.failure is not None:
             text += f", {self.failure.kind}: {self.failure.message}"
         elif self.overdue:

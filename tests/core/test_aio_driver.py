@@ -26,7 +26,7 @@ from failover_core import (
     Target,
 )
 from failover_core.context import current_attempt
-from failover_core.drivers.aio import MAX_WAITING_CHUNKS
+from failover_core.drivers.aio_tasks import MAX_WAITING_CHUNKS
 from failover_core.testing.clock import VirtualLoop
 
 PATIENCE_S = 5.0
@@ -380,6 +380,121 @@ def test_the_words_of_a_loser_that_does_not_listen_are_never_mixed_in() -> None:
         targets = [Target("a", astream=late), Target("b", astream=stubborn)]
         stream = Failover(targets, Settings(first_token_s=1.0, hold_back_tokens=0)).astream("x")
         assert "".join([word async for word in stream]) == "0 1 2 3 4 "
+
+    run(main)
+
+
+# -- showing what was held back -------------------------------------------------------------------------------------
+
+
+async def slow_words(request: Any) -> AsyncIterator[str]:
+    for number in range(4):
+        await asyncio.sleep(2.0)
+        yield f"{number} "
+
+
+def test_a_slow_start_is_shown_while_the_next_chunk_is_still_to_come() -> None:
+    """The pull that is under way then must not be disturbed: to cancel it would end the stream."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        stream = failover(Target("a", astream=slow_words)).astream("x")
+        arrivals = [(chunk, round(loop.time() - began_s, 3)) async for chunk in stream]
+        assert arrivals == [("0 ", 2.3), ("1 ", 4.0), ("2 ", 6.0), ("3 ", 8.0)]
+        assert stream.trace is not None
+        assert [attempt.verdict for attempt in stream.trace.attempts] == ["answered"]
+
+    run(main)
+
+
+def test_a_slow_start_in_a_race() -> None:
+    async def main() -> None:
+        loser = Silent()
+        targets = [Target("a", astream=slow_words), Target("b", astream=loser.stream)]
+        stream = Failover(targets, Settings(first_token_s=1.0)).astream("x")
+        assert "".join([chunk async for chunk in stream]) == "0 1 2 3 "
+        assert loser.cleaned
+
+    run(main)
+
+
+@pytest.mark.parametrize("moment_s", [2.1, 2.5, 3.9])
+@pytest.mark.parametrize("way", ["aclose", "timeout", "forgotten"])
+def test_leaving_while_a_pull_is_under_way_beside_the_reader(moment_s: float, way: str) -> None:
+    async def main() -> None:
+        closed = False
+
+        async def words(request: Any) -> AsyncIterator[str]:
+            nonlocal closed
+            try:
+                async for word in slow_words(request):
+                    yield word
+            finally:
+                closed = True
+
+        routes = failover(Target("a", astream=words))
+        stream = routes.astream("x")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(moment_s):
+                assert await anext(stream) == "0 "
+                if way == "timeout":
+                    await anext(stream)
+                await asyncio.sleep(60)
+        if way == "aclose":
+            await stream.aclose()
+        del stream
+        gc.collect()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert closed
+        assert counts(routes, "a") == (1, 0, 0, 0)
+
+    run(main)
+
+
+def test_a_stream_that_breaks_right_after_its_first_words_were_shown() -> None:
+    async def main() -> None:
+        async def breaks(request: Any) -> AsyncIterator[str]:
+            yield TEXT[:44]
+            await asyncio.sleep(1.0)
+            raise ConnectionResetError("reset")
+
+        async def goes_on(request: Any) -> AsyncIterator[str]:
+            yield TEXT
+
+        targets = [
+            Target(name, astream=astream, resume=lambda request, shown: request)
+            for name, astream in (("a", breaks), ("b", goes_on))
+        ]
+        stream = Failover(targets).astream("x")
+        assert "".join([chunk async for chunk in stream]) == TEXT
+
+    run(main)
+
+
+def test_a_late_stream_loses_while_its_first_words_are_held() -> None:
+    """The other target has more to show before the late one's words may be shown."""
+
+    async def main() -> None:
+        slow = Silent(words=())
+
+        async def dribbles(request: Any) -> AsyncIterator[str]:
+            try:
+                await asyncio.sleep(1.5)
+                yield "I"
+                await asyncio.sleep(60.0)
+            finally:
+                slow.cleaned = True
+
+        async def pours(request: Any) -> AsyncIterator[str]:
+            await asyncio.sleep(0.6)
+            yield TEXT
+
+        targets = [Target("a", astream=dribbles), Target("b", astream=pours)]
+        stream = Failover(targets, Settings(first_token_s=1.0)).astream("x")
+        assert "".join([chunk async for chunk in stream]) == TEXT
+        assert slow.cleaned
 
     run(main)
 

@@ -115,6 +115,17 @@ def test_built_in_checks_come_first_and_can_be_switched_off() -> None:
     assert judge(empty, [impolite], checks=False) is not None
 
 
+def test_a_bug_in_a_validator_is_a_local_error() -> None:
+    def buggy(finished: Finished) -> None:
+        json.loads(finished.text)
+
+    failure = judge(GOOD, [buggy, impolite])
+    assert failure is not None
+    assert failure.kind is FailureKind.LOCAL_ERROR
+    assert failure.message.startswith("the validator buggy failed: JSONDecodeError: ")
+    assert isinstance(failure.exception, json.JSONDecodeError)
+
+
 # -- endless loops --------------------------------------------------------------------------------------------------
 
 SENTENCE = "I will think about this once more. "

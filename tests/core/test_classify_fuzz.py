@@ -145,8 +145,8 @@ FRAGMENTS = [
     "rate limit ", "token ", "context length exceeds maximum ", "not ", "model ", "api key ", "in 5 seconds ", "1h",
     "please try again in 1", "'", '"', "\\", '\\"', "{", "[", '{"a":', "[[{", "{'message': '", '"message": "a"',
     '{"error": {"message": "', "<html>", "<title>", "<p>x</p>", "&nbsp;", "error 4", "status ", "Error: ", "aaaa", " ",
-    "\n", "\t", "é", "过", "token=", "sk-", "Bearer ", "eyJ", "http://a:b@", "api_key='", "-----BEGIN ", "AKIA", "x-", "a_",
-    "A_", "AaError", "retry-after: ", "0.", "1,", "limit of 10 tokens per ", '{"input": {', "“",
+    "\n", "\t", "é", "过", "token=", "sk-", "Bearer ", "eyJ", "http://a:b@", "api_key='", "-----BEGIN ", "AKIA", "x-",
+    "a_", "A_", "AaError", "credit'available", "access token ", "retry-after: ", "0.", "1,", "limit of 10 tokens per ", '{"input": {', "“",
 ]  # fmt: skip
 
 

@@ -107,6 +107,18 @@ def test_a_validator_can_refuse() -> None:
     assert request.trace.attempts[0].failure.message == "there are numbers in it"
 
 
+def test_a_bug_in_a_validator_is_told_and_blames_no_target() -> None:
+    def buggy(finished: Any) -> None:
+        raise KeyError("score")
+
+    request = Stepper(failover_of("a", "b", validators=(buggy,)))
+    request.returns("a", "hello")
+    assert isinstance(request.error, RequestRejected)
+    assert isinstance(request.error.__cause__, KeyError)
+    assert request.started == ["a"]
+    assert request.health("a").suspicion == 0.0
+
+
 def test_usage_and_model_are_kept_in_the_trace() -> None:
     class Reader:
         expects_finish = False
@@ -277,7 +289,7 @@ def test_when_a_race_ends_in_an_error_nobody_is_left_running_in_the_record() -> 
     make_overdue(request)
     request.fails("a", ScriptedError(400, "Invalid value for 'temperature'"))
     assert request.verdicts == [("a", "first", "raise"), ("b", "overdue", "cancelled")]
-    assert "still running" not in str(request.error)
+    assert "not over" not in str(request.error)
     assert [type(event).__name__ for event in heard].index("RequestLost") == len(heard) - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -31,6 +32,19 @@ def limit(
     info: RequestInfo | None = None,
     book: HealthBook = UNKNOWN,
     *,
+    streaming: bool = False,
+    probing: bool = False,
+    remaining_s: float | None = None,
+    has_backup: bool = True,
+) -> Limit | None:
+    found = whole_limit(settings, info, book, streaming, probing, remaining_s, has_backup)
+    return None if found is None else replace(found, usual_s=0.0)
+
+
+def whole_limit(
+    settings: Settings | None = None,
+    info: RequestInfo | None = None,
+    book: HealthBook = UNKNOWN,
     streaming: bool = False,
     probing: bool = False,
     remaining_s: float | None = None,
@@ -124,6 +138,13 @@ def test_the_head_start_follows_the_target_s_habit() -> None:
 def test_a_deadline_does_not_make_a_probe_wait_longer() -> None:
     assert limit(probing=True, remaining_s=20.0) == Limit(PROBE_HEAD_START_S, counts=False)
     assert limit(probing=True, remaining_s=1.0) == Limit(0.5, counts=False)
+
+
+@pytest.mark.parametrize("shortened", [{"probing": True}, {"remaining_s": 20.0}, {"probing": True, "remaining_s": 20.0}, {}])
+def test_what_the_limit_would_be_without_head_start_and_deadline(shortened: dict[str, Any]) -> None:
+    found = whole_limit(**shortened)
+    assert found is not None
+    assert found.usual_s == 30.0
 
 
 def test_stalls_are_ten_seconds_until_something_is_learned() -> None:

@@ -103,7 +103,7 @@ def test_a_lost_request_has_no_target() -> None:
 
 def test_an_attempt_under_way_is_readable_too() -> None:
     request = Stepper(failover_of("a"))
-    assert "running" in request.trace.explain()
+    assert request.trace.explain() == "1. a (first, at 0.00 s, not over): running"
     assert request.trace.as_dict()["attempts"][0]["elapsed_s"] is None
     request.close()
     assert "running" not in request.trace.explain()

@@ -26,7 +26,7 @@ def test_names_are_derived_and_made_unique(first: ProviderServer) -> None:
     assert names(model, model.bind(temperature=0), make("anthropic", first), make("openai:", first), FakeModel()) == [
         "ChatOpenAI:gpt-4o-mini",
         "ChatOpenAI:gpt-4o-mini#2",
-        "ChatAnthropic:claude-sonnet-4-5",
+        "ChatAnthropic:claude-sonnet-4-6",
         "openai:gpt-4o-mini",
         "FakeModel",
     ]
@@ -92,6 +92,12 @@ def test_other_prefixes_go_to_init_chat_model(monkeypatch: pytest.MonkeyPatch) -
 
     assert llm.failover.targets[0].name == "bedrock_converse:claude"
     assert llm.invoke("hi").content == "bedrock_converse:claude"
+
+
+def test_without_langchain_a_strange_prefix_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
+
+    refused("write one of 'openai:MODEL', 'anthropic:MODEL', 'google:MODEL'", targets=["groq:llama"])
 
 
 def refused(match: str, **options: Any) -> None:

@@ -156,6 +156,7 @@ def test_health_is_shared_by_bound_and_configured_copies() -> None:
         llm.model_copy(update={"temperature": 0.5}),
         llm.configurable_fields(temperature=ConfigurableField("t")).with_config(configurable={"t": 0.9}),
         copy.copy(llm),
+        copy.deepcopy(llm),
     ]
 
     for one in copies * 3:

@@ -151,24 +151,37 @@ async def test_what_comes_back(kind: str, style: str, first: ProviderServer) -> 
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("kind", ["anthropic:", "google:"])
 async def test_signed_thoughts_go_back_to_their_author(
-    kind: str, style: str, first: ProviderServer, monkeypatch: pytest.MonkeyPatch
+    style: str, first: ProviderServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(first.behaviour, "answer", lambda ask: Answer("Yes.", thinking="I wonder."))
-    llm = ChatFailover(targets=[make(kind, first)])
+    llm = ChatFailover(targets=[make("anthropic:", first)])
     options = {"thinking": {"type": "enabled", "budget_tokens": 2048}, "include_thoughts": True}
 
     message = await whole(llm.bind(**options), style, "hi")
-    (target,) = llm.failover.targets
-    back = target.source._asked(ModelRequest([HumanMessage("hi"), message, HumanMessage("And?")], None, options))
+    thought, text = _sent_back(llm, message)
 
     assert message.text == "Yes."
     assert message.additional_kwargs["reasoning_content"] == "I wonder."
     assert [block["type"] for block in message.content_blocks] == ["reasoning", "text"]
-    thought, text = back.messages[1].parts
     assert isinstance(thought, Reasoning) and thought.text == "I wonder." and thought.signature
     assert text == Text("Yes.")
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_signed_tool_calls_go_back_to_their_author(style: str, first: ProviderServer) -> None:
+    llm = ChatFailover(targets=[make("google:", first, model="gemini-3-flash-preview")])
+
+    message = await whole(llm.bind_tools([Joke], tool_choice="any"), style, "hi")
+    (call,) = _sent_back(llm, message)
+
+    assert isinstance(call, ToolCall) and call.signature and call.provider == "google"
+
+
+def _sent_back(llm: ChatFailover, message: AIMessage) -> tuple[Any, ...]:
+    (target,) = llm.failover.targets
+    request = target.source._asked(ModelRequest([HumanMessage("hi"), message, HumanMessage("And?")]))
+    return request.messages[1].parts
 
 
 async def whole(llm: Any, style: str, question: Any) -> AIMessage:

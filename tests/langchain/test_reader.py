@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, ChatMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_failover.reader import MessageReader, WithheldChunk, as_chunk, as_result, result_as_chunk
@@ -130,3 +130,12 @@ def test_what_callables_may_answer() -> None:
     assert result_as_chunk(result(AIMessage("hi"), info={"finish_reason": "stop"})).generation_info
     with pytest.raises(TypeError, match="must answer with a str"):
         as_result(42)
+
+
+def test_messages_of_other_classes() -> None:
+    """Old integrations answer with whatever they like."""
+    odd = ChatResult(generations=[ChatGeneration(message=ChatMessage(content="hi", role="bot"))])
+    piece = ChatGenerationChunk(message=ChatMessageChunk(content="hi", role="bot"))
+
+    assert MessageReader().read(odd).text == MessageReader().read_chunk(piece).text == "hi"
+    assert not MessageReader().read(ChatResult(generations=[])).has_content

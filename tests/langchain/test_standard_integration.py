@@ -88,7 +88,7 @@ class Suite(ChatModelIntegrationTests):
 
     @property
     def model_override_value(self) -> str | None:
-        return {"openai": "gpt-4.1-mini", "anthropic": "claude-opus-4-5"}.get(self.kind.strip(":"))
+        return {"openai": "gpt-4.1-mini", "anthropic": "claude-opus-4-6"}.get(self.kind.strip(":"))
 
 
 class TestOpenAI(Suite):

@@ -178,7 +178,7 @@ def test_options_of_other_providers_are_left_out_and_limits_renamed() -> None:
     ("model", "takers"),
     [
         ("gpt-4.1", {Wire.OPENAI_CHAT}),
-        ("claude-opus-4-5", {Wire.ANTHROPIC}),
+        ("claude-opus-4-6", {Wire.ANTHROPIC}),
         ("gemini-3-pro", set()),
         ("my-finetune", {Wire.OPENAI_CHAT, Wire.ANTHROPIC}),
     ],

@@ -110,8 +110,8 @@ def test_property_graph_extractors(first: ProviderServer) -> None:
         first.always(faults.Status(503))
         names = _extracted(first, second, filling)
         assert {"Lighthouse", "Pharos"} <= {name.capitalize() for name in names}
-        assert 2 <= second.calls
-        assert 2 <= filling.calls
+        assert second.calls >= 2
+        assert filling.calls >= 2
         gc.collect()
 
 

@@ -74,7 +74,15 @@ def test_arguments_are_text_or_objects_as_the_family_takes_them(family: Family, 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [('{"a": 1}', {"a": 1}), ('{"a": 1', {"a": 1}), ("", {}), ("nonsense", {}), ("[1]", {}), (None, {}), ({"a": 1}, {"a": 1})],
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('{"a": 1', {"a": 1}),
+        ("", {}),
+        ("nonsense", {}),
+        ("[1]", {}),
+        (None, {}),
+        ({"a": 1}, {"a": 1}),
+    ],
 )
 def test_arguments_can_be_read_from_anything(text: Any, expected: dict[str, Any]) -> None:
     assert expected == arguments_of(text)
@@ -92,12 +100,12 @@ STORED = {
 @pytest.mark.parametrize("author", STORED)
 def test_calls_kept_beside_the_blocks_become_blocks_once(author: str, family: Family) -> None:
     (alone,) = portable([assistant(TextBlock(text="so"), tool_calls=[STORED[author]])], family)
-    assert ["text", "tool_call"] == kinds(alone)
-    assert ("1", "add", {"a": 1}) == (
+    assert kinds(alone) == ["text", "tool_call"]
+    assert (
         alone.blocks[1].tool_call_id, alone.blocks[1].tool_name, arguments_of(alone.blocks[1].tool_kwargs)
-    )  # fmt: skip
+    ) == ("1", "add", {"a": 1})  # fmt: skip
     (both,) = portable([assistant(call("1", {"a": 1}), tool_calls=[STORED[author]])], family)
-    assert ["tool_call"] == kinds(both)
+    assert kinds(both) == ["tool_call"]
     assert "tool_calls" not in both.additional_kwargs
 
 
@@ -116,7 +124,7 @@ KEPT = {ANTHROPIC.name: {"Anthropic"}, GEMINI.name: {"Gemini"}, RESPONSES.name: 
 def test_thoughts_go_back_to_their_author_only(family: Family, author: str) -> None:
     (message,) = portable([assistant(THOUGHTS[author], TextBlock(text="so"))], family)
     assert (author in KEPT[family.name]) == ("thinking" in kinds(message))
-    assert "so" == message.content
+    assert message.content == "so"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -126,10 +134,10 @@ def test_citations_and_cache_marks_are_for_anthropic(family: Family) -> None:
     user = ChatMessage(role="user", blocks=[CitableBlock(title="t", source="s", content="read this"), point])
     made = portable([user, assistant(TextBlock(text="so"), cited)], family)
     if family is ANTHROPIC:
-        assert [["citable", "cache"], ["text", "citation"]] == [kinds(message) for message in made]
+        assert [kinds(message) for message in made] == [["citable", "cache"], ["text", "citation"]]
     else:
-        assert [["text"], ["text"]] == [kinds(message) for message in made]
-        assert "read this" == made[0].content
+        assert [kinds(message) for message in made] == [["text"], ["text"]]
+        assert made[0].content == "read this"
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -140,7 +148,7 @@ def test_roles(family: Family) -> None:
     assert [developer, "assistant", "assistant", "user", "assistant", "system"] == made
     function = ChatMessage("x", role="function", additional_kwargs={"call_id": "1"})
     (tool,) = portable([function], family)
-    assert (MessageRole.TOOL, "1") == (tool.role, tool.additional_kwargs["tool_call_id"])
+    assert (tool.role, tool.additional_kwargs["tool_call_id"]) == (MessageRole.TOOL, "1")
 
 
 @pytest.mark.parametrize("family", [OPENAI, RESPONSES, ANTHROPIC], ids=lambda family: family.name)
@@ -162,21 +170,23 @@ def test_ids_are_unique_and_legal_and_still_pair_calls_with_results(family: Fami
     assert calls == results
     assert len(set(calls)) == len(calls)
     assert all(len(name) <= 40 and " " not in name for name in calls)
-    assert "toolu_1" == calls[-1], "an id that is fine stays what it was"
+    assert calls[-1] == "toolu_1", "an id that is fine stays what it was"
     assert made == portable(history, family), "the same history makes the same ids, so that prompt caches keep hitting"
 
 
 def test_gemini_keeps_ids_and_never_sees_empty_texts() -> None:
     history = [assistant(call("add"), TextBlock(text="")), result("add"), assistant(call("add"), TextBlock(text="so"))]
     made = portable(history, GEMINI)
-    assert [["tool_call"], ["text"], ["tool_call", "text"]] == [kinds(message) for message in made]
-    assert "add" == made[0].blocks[0].tool_call_id
+    assert [kinds(message) for message in made] == [["tool_call"], ["text"], ["tool_call", "text"]]
+    assert made[0].blocks[0].tool_call_id == "add"
 
 
 def test_gemini_3_gets_a_signature_for_calls_that_it_did_not_make() -> None:
     (foreign,) = portable([assistant(TextBlock(text="so"), call("1"))], GEMINI, "gemini-3-pro-preview")
-    assert [None, b"skip_thought_signature_validator"] == foreign.additional_kwargs["thought_signatures"]
-    (own,) = portable([assistant(TextBlock(text=""), call("1"), thought_signatures=[None, b"own"])], GEMINI, "gemini-3-pro")
-    assert [b"own"] == own.additional_kwargs["thought_signatures"], "matched to the blocks that are left"
+    assert foreign.additional_kwargs["thought_signatures"] == [None, b"skip_thought_signature_validator"]
+    (own,) = portable(
+        [assistant(TextBlock(text=""), call("1"), thought_signatures=[None, b"own"])], GEMINI, "gemini-3-pro"
+    )
+    assert own.additional_kwargs["thought_signatures"] == [b"own"], "matched to the blocks that are left"
     (older,) = portable([assistant(call("1"))], GEMINI, "gemini-2.5-flash")
     assert "thought_signatures" not in older.additional_kwargs

@@ -33,8 +33,8 @@ def test_no_sdk_and_no_integration_is_imported() -> None:
         "print(sorted(name for name in new if name.split('.')[0] in ('openai', 'anthropic', 'google', 'aiohttp', 'httpx')))\n"
         "print(sorted(name for name in new if name.startswith(('llama_index.llms', 'langchain'))))\n"
     )
-    assert ["[]", "[]"] == done.stdout.splitlines()
+    assert done.stdout.splitlines() == ["[]", "[]"]
 
 
 def test_the_public_names() -> None:
-    assert ["FailoverLLM", "wrap"] == sorted(llamaindex_failover.__all__)
+    assert sorted(llamaindex_failover.__all__) == ["FailoverLLM", "wrap"]

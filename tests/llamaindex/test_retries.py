@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 import pytest
+from failover_core import AllTargetsFailed, FailoverError, Settings
+from failover_core.testing import ProviderServer, faults
 from llama_index.core.llms import ChatMessage, MockLLM
 from llamaindex_targets import WRAPPED, FakeLLM, Shop
 
-from failover_core import AllTargetsFailed, FailoverError, Settings
-from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM
 
 ONCE = Settings(same_target_retries=0)
@@ -33,7 +33,7 @@ def test_a_failing_provider_is_asked_once(
         with pytest.raises(FailoverError):
             whole = FailoverLLM([llm], settings=ONCE)
             _drain(getattr(whole, style)(MESSAGES if "chat" in style else "hello"))
-        assert 1 == first.calls
+        assert first.calls == 1
 
 
 @pytest.mark.parametrize("used_before", [True, False])
@@ -48,7 +48,7 @@ async def test_a_failing_provider_is_asked_once_on_asyncio(
     first.always(faults.Status(500))
     with pytest.raises(AllTargetsFailed):
         await FailoverLLM([llm], settings=ONCE).achat(MESSAGES)
-    assert 1 == first.calls
+    assert first.calls == 1
 
 
 async def test_gemini_does_not_sleep_over_a_refused_connection(first: ProviderServer, allms: Shop) -> None:
@@ -64,7 +64,7 @@ def test_an_llm_from_a_factory_is_asked_once(first: ProviderServer, llms: Shop) 
     first.always(faults.Status(500))
     with pytest.raises(AllTargetsFailed):
         llm.chat(MESSAGES)
-    assert 1 == first.calls
+    assert first.calls == 1
 
 
 def test_clients_that_were_brought_along_keep_everything_but_their_retries(first: ProviderServer) -> None:
@@ -73,8 +73,8 @@ def test_clients_that_were_brought_along_keep_everything_but_their_retries(first
 
     with openai.OpenAI(api_key="mine", base_url=first.openai_url, max_retries=5, timeout=9) as client:
         FailoverLLM([llm := OpenAI("gpt-4o-mini", api_key="x", openai_client=client)])
-        assert (0, "mine", 9) == (llm._client.max_retries, llm._client.api_key, llm._client.timeout)
-        assert 5 == client.max_retries
+        assert (llm._client.max_retries, llm._client.api_key, llm._client.timeout) == (0, "mine", 9)
+        assert client.max_retries == 5
 
 
 class Stubborn(FakeLLM):
@@ -110,5 +110,5 @@ async def test_connections_of_a_closed_event_loop_do_not_count(first: ProviderSe
             return await super().achat(messages, **kwargs)
 
     response = await FailoverLLM([Stale()], settings=ONCE).achat(MESSAGES)
-    assert 1 == len(response.additional_kwargs["failover"]["attempts"])
-    assert 3 == len(calls)
+    assert len(response.additional_kwargs["failover"]["attempts"]) == 1
+    assert len(calls) == 3

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from failover_core import RequestRejected, Settings
+from failover_core.testing import ProviderServer, ToolCall, faults
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llamaindex_targets import WRAPPED, Shop
 
-from failover_core import RequestRejected, Settings
-from failover_core.testing import ProviderServer, ToolCall, faults
 from llamaindex_failover import FailoverLLM
 
 ONCE = Settings(same_target_retries=0)
@@ -49,22 +49,22 @@ def test_what_is_not_a_whole_answer_goes_to_the_next(
 ) -> None:
     llm = pair(kind, first, second, llms)
     first.always(fault)
-    assert SECOND == llm.chat(MESSAGES).message.content
+    assert llm.chat(MESSAGES).message.content == SECOND
     if isinstance(fault, faults.NoFinishReason):
         first.behaviour.answer = SECOND  # all of it has been shown when it turns out that its end is missing
     *_, last = llm.stream_chat(MESSAGES)
-    assert SECOND == last.message.content
+    assert last.message.content == SECOND
     assert last.additional_kwargs["failover"]["switched"]
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_a_healthy_answer_is_never_taken_for_a_broken_one(kind: str, first: ProviderServer, llms: Shop) -> None:
     llm = FailoverLLM([llms.make(kind, first)])
-    assert [None] == kinds(llm.chat(MESSAGES))
+    assert kinds(llm.chat(MESSAGES)) == [None]
     *_, last = llm.stream_chat(MESSAGES)
-    assert [None] == kinds(last)
+    assert kinds(last) == [None]
     *_, last = llm.stream_complete("What is the answer?")
-    assert [None] == kinds(last)
+    assert kinds(last) == [None]
     assert last.additional_kwargs["failover"]["attempts"][0]["usage"] or kind == "OpenAI"
 
 
@@ -81,7 +81,7 @@ def test_a_refusal_inside_a_success_is_shown_or_sent_on_as_the_settings_say(
         targets = [target.source.llm for target in llm.failover.targets]
         lenient = FailoverLLM(targets, settings=Settings(on_content_filter="next"))
         response = lenient.chat(MESSAGES) if style == "chat" else list(lenient.stream_chat(MESSAGES))[-1]
-        assert SECOND == response.message.content
+        assert response.message.content == SECOND
 
 
 def test_a_blocked_gemini_prompt_is_a_refusal_whole_and_streamed(
@@ -120,7 +120,9 @@ def test_tool_arguments_that_do_not_parse_go_to_the_next(kind: str, llms: Shop) 
         ):
             (call,) = llm.get_tool_calls_from_response(response)
             # Where the wire has no place for broken arguments, the first one's empty ones are all there is to see.
-            assert {"a": "one and two and three"} == call.tool_kwargs or not response.additional_kwargs["failover"]["switched"]
+            assert call.tool_kwargs == {"a": "one and two and three"} or not response.additional_kwargs["failover"][
+                "switched"
+            ]
 
 
 # -- OpenAI's Responses API, which the provider server does not speak ----------------------------------------------
@@ -147,11 +149,22 @@ def delta(text: str) -> dict[str, Any]:
 
 
 WHOLE = "Forty-two."
-FINE = [CREATED, delta("Forty-"), delta("two."), {"type": "response.completed", "response": response_object("completed", WHOLE)}]
+FINE = [
+    CREATED,
+    delta("Forty-"),
+    delta("two."),
+    {"type": "response.completed", "response": response_object("completed", WHOLE)},
+]
 FAILED = [CREATED, {"type": "response.failed", "response": response_object("failed", error=ERROR)}]
 ERRED = [CREATED, {"type": "error", **ERROR, "param": None}]
 CUT = [CREATED, delta("Forty-")]
-FILTERED = [CREATED, {"type": "response.incomplete", "response": response_object("incomplete", incomplete_details={"reason": "content_filter"})}]
+FILTERED = [
+    CREATED,
+    {
+        "type": "response.incomplete",
+        "response": response_object("incomplete", incomplete_details={"reason": "content_filter"}),
+    },
+]
 
 
 @contextmanager
@@ -198,10 +211,10 @@ def test_openai_responses(whole: Any, events: Any, kind: str, second: ProviderSe
         silent = OpenAIResponses("gpt-4o-mini", api_base=url, api_key="x")
         llm = FailoverLLM([silent, llms.make("Anthropic", second)], settings=ONCE)
         response = llm.chat(MESSAGES)
-        assert SECOND == response.message.content
+        assert response.message.content == SECOND
         assert kinds(response)[0] in ("server_error", "invalid_output")
         *_, last = llm.stream_chat(MESSAGES)
-        assert SECOND == last.message.content
+        assert last.message.content == SECOND
         assert kind == kinds(last)[0]
         silent._client.close()
 
@@ -212,12 +225,12 @@ def test_openai_responses_that_are_fine_or_filtered(llms: Shop) -> None:
     with responses_server(response_object("completed", WHOLE), FINE) as url:
         fine = OpenAIResponses("gpt-4o-mini", api_base=url, api_key="x")
         llm = FailoverLLM([fine])
-        assert WHOLE == llm.chat(MESSAGES).message.content
+        assert llm.chat(MESSAGES).message.content == WHOLE
         chunks = list(llm.stream_chat(MESSAGES))
-        assert WHOLE == "".join(chunk.delta or "" for chunk in chunks)
-        assert {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7} == (
+        assert "".join(chunk.delta or "" for chunk in chunks) == WHOLE
+        assert (
             chunks[-1].additional_kwargs["failover"]["attempts"][0]["usage"]
-        )
+        ) == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
         fine._client.close()
     filtered = response_object("incomplete", incomplete_details={"reason": "content_filter"})
     with responses_server(filtered, FILTERED) as url:

@@ -7,13 +7,13 @@ from itertools import product
 from typing import Any
 
 import pytest
+from failover_core import Settings, StreamInterrupted
+from failover_core.testing import ProviderServer, faults
 from llama_index.core import Document, MockEmbedding, VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.chat_engine import CondensePlusContextChatEngine, SimpleChatEngine
 from llamaindex_targets import KINDS, FakeLLM, Shop, chunks
 
-from failover_core import Settings, StreamInterrupted
-from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM, wrap
 
 TEXT = (
@@ -37,10 +37,10 @@ def test_another_target_goes_on_where_the_first_broke_off(one: str, fault: Any, 
         first.always(fault)
         llm = FailoverLLM([llms.make(one, first), llms.make(OTHERS[one], second)], settings=ONCE)
         got = list(llm.stream_chat(MESSAGES))
-        assert TEXT == "".join(chunk.delta or "" for chunk in got)
-        assert TEXT == got[-1].message.content
+        assert "".join(chunk.delta or "" for chunk in got) == TEXT
+        assert got[-1].message.content == TEXT
         trace = told(got[-1])
-        assert ["resumed", "answered"] == [attempt["verdict"] for attempt in trace["attempts"]]
+        assert [attempt["verdict"] for attempt in trace["attempts"]] == ["resumed", "answered"]
         (seam,) = trace["seams"]
         assert 0 < seam["offset_chars"] < len(TEXT)
         assert all("failover" not in chunk.additional_kwargs for chunk in got[:-1])
@@ -52,10 +52,10 @@ async def test_another_target_goes_on_on_asyncio(one: str, allms: Shop) -> None:
         first.always(faults.Cut(after_chunks=8))
         llm = FailoverLLM([allms.make(one, first), allms.make(OTHERS[one], second)], settings=ONCE)
         got = [chunk async for chunk in await llm.astream_chat(MESSAGES)]
-        assert TEXT == "".join(chunk.delta or "" for chunk in got)
-        assert TEXT == got[-1].message.content
+        assert "".join(chunk.delta or "" for chunk in got) == TEXT
+        assert got[-1].message.content == TEXT
         got = [chunk async for chunk in await llm.astream_complete("Tell me about the lighthouse.")]
-        assert TEXT == got[-1].text
+        assert got[-1].text == TEXT
 
 
 def test_the_accumulated_text_is_right_in_every_chunk_around_a_join() -> None:
@@ -68,7 +68,7 @@ def test_the_accumulated_text_is_right_in_every_chunk_around_a_join() -> None:
         for chunk in stream:
             text += chunk.delta or ""
             assert text == _content(chunk)
-        assert "One day in spring the quick brown fox jumps over the lazy dog and runs away." == text
+        assert text == "One day in spring the quick brown fox jumps over the lazy dog and runs away."
 
 
 def _content(chunk: Any) -> str | None:
@@ -80,10 +80,10 @@ def test_the_second_target_is_asked_to_go_on_in_words() -> None:
     second = FakeLLM(says=["The quick brown fox jumps over ", "the dog."])
     list(FailoverLLM([first, second], settings=ONCE).stream_chat(MESSAGES))
     ((_, asked, _),) = second.seen
-    assert ["user", "assistant", "user"] == [message.role.value for message in asked]
-    assert "The quick brown fox jumps over " == asked[1].content
+    assert [message.role.value for message in asked] == ["user", "assistant", "user"]
+    assert asked[1].content == "The quick brown fox jumps over "
     assert "cut off" in asked[2].content
-    assert 1 == len(MESSAGES)
+    assert len(MESSAGES) == 1
 
 
 def test_an_answer_that_does_not_go_on_is_never_glued_on() -> None:
@@ -110,10 +110,10 @@ def test_the_memory_of_a_chat_engine_holds_one_answer_once(one: str, llms: Shop)
         for engine in engines(llm):
             first.script([faults.Cut(after_chunks=8)])
             response = engine.stream_chat("Tell me about the lighthouse.")
-            assert TEXT == "".join(response.response_gen)
-            assert [("user", "Tell me about the lighthouse."), ("assistant", TEXT)] == [
+            assert "".join(response.response_gen) == TEXT
+            assert [
                 (message.role.value, message.content) for message in engine.chat_history
-            ]
+            ] == [("user", "Tell me about the lighthouse."), ("assistant", TEXT)]
 
 
 async def test_the_memory_of_a_chat_engine_on_asyncio(allms: Shop) -> None:
@@ -122,9 +122,9 @@ async def test_the_memory_of_a_chat_engine_on_asyncio(allms: Shop) -> None:
         for engine in engines(llm):
             first.script([faults.Reset(after_chunks=8)])
             response = await engine.astream_chat("Tell me about the lighthouse.")
-            assert TEXT == "".join([token async for token in response.async_response_gen()])
-            assert TEXT == engine.chat_history[-1].content
-            assert 2 == len(engine.chat_history)
+            assert "".join([token async for token in response.async_response_gen()]) == TEXT
+            assert engine.chat_history[-1].content == TEXT
+            assert len(engine.chat_history) == 2
 
 
 # -- giving a stream up -------------------------------------------------------------------------------------------
@@ -155,26 +155,26 @@ def test_an_abandoned_stream_is_closed_and_blames_nobody() -> None:
     llm = Watched()
     whole = FailoverLLM([wrap(llm, name="a")], settings=ONCE)
     stream = whole.stream_chat(MESSAGES)
-    assert "one " == next(stream).delta
+    assert next(stream).delta == "one "
     stream.close()
-    assert ["closed"] == llm.seen
+    assert llm.seen == ["closed"]
     health = whole.failover.health()["a"]
-    assert (0, 0, 0.0) == (health.in_flight, health.failed, health.suspicion)
+    assert (health.in_flight, health.failed, health.suspicion) == (0, 0, 0.0)
 
 
 async def test_an_abandoned_stream_is_closed_at_once_on_asyncio() -> None:
     llm = Watched()
     whole = FailoverLLM([wrap(llm, name="a")], settings=ONCE)
     stream = await whole.astream_chat(MESSAGES)
-    assert "one " == (await anext(stream)).delta
+    assert (await anext(stream)).delta == "one "
     await stream.aclose()
-    assert ["closed"] == llm.seen
+    assert llm.seen == ["closed"]
     health = whole.failover.health()["a"]
-    assert (0, 0, 0.0) == (health.in_flight, health.failed, health.suspicion)
+    assert (health.in_flight, health.failed, health.suspicion) == (0, 0, 0.0)
 
 
 def test_completion_chunks_carry_the_trace_on_the_last_one() -> None:
     *rest, last = FailoverLLM([FakeLLM(says=["a", "b"])]).stream_complete("hello")
     assert isinstance(last, CompletionResponse)
-    assert "FakeLLM" == told(last)["target"]
+    assert told(last)["target"] == "FakeLLM"
     assert all("failover" not in chunk.additional_kwargs for chunk in rest)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from failover_core import AllTargetsFailed, Settings, StreamInterrupted
+from failover_core.testing import Ask, ProviderServer, faults
+from failover_core.testing.answers import Said, default_script
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
@@ -12,9 +15,6 @@ from llama_index.core.types import PydanticProgramMode
 from llamaindex_targets import KINDS, Down, FakeLLM, Shop
 from pydantic import BaseModel
 
-from failover_core import AllTargetsFailed, Settings, StreamInterrupted
-from failover_core.testing import Ask, ProviderServer, faults
-from failover_core.testing.answers import Said, default_script
 from llamaindex_failover import FailoverLLM
 
 ONCE = Settings(same_target_retries=0, backoff_s=0.01)
@@ -115,7 +115,7 @@ def test_the_system_prompt_of_the_whole_reaches_every_target() -> None:
     FailoverLLM(targets, settings=ONCE, system_prompt="Be exact.").structured_predict(City, PROMPT, place="{Rome}")
     for target in targets:
         ((system, user),) = target.seen
-        assert ("Be exact.", "Tell of a city near {Rome}.") == (system.content, user.content)
+        assert (system.content, user.content) == ("Be exact.", "Tell of a city near {Rome}.")
 
 
 def test_arguments_of_the_call_are_not_changed_by_a_target(first: ProviderServer, llms: Shop) -> None:
@@ -124,5 +124,5 @@ def test_arguments_of_the_call_are_not_changed_by_a_target(first: ProviderServer
         arguments = {"seed": 7}
         llm = FailoverLLM([llms.make("OpenAI", first), llms.make("OpenAI", second)], settings=ONCE)
         llm.structured_predict(City, PROMPT, llm_kwargs=arguments, place="Rome")
-        assert {"seed": 7} == arguments
-        assert 7 == second.log[0].body["seed"]
+        assert arguments == {"seed": 7}
+        assert second.log[0].body["seed"] == 7

@@ -8,14 +8,14 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from failover_core import Settings
+from failover_core.testing import Ask, ProviderServer, ToolCall, faults
+from failover_core.testing.answers import Said
 from llama_index.core.agent.workflow import AgentWorkflow, CodeActAgent, FunctionAgent, ReActAgent
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 from llamaindex_targets import KINDS, NATIVE, WRAPPED, Shop
 
-from failover_core import Settings
-from failover_core.testing import Ask, ProviderServer, ToolCall, faults
-from failover_core.testing.answers import Said
 from llamaindex_failover import FailoverLLM
 
 ONCE = Settings(same_target_retries=0, backoff_s=0.01)
@@ -70,7 +70,7 @@ async def _three_loops(one: str, other: str, streaming: bool, shop: Shop) -> Non
             first.always(faults.Status(503))
             llm = FailoverLLM(targets, settings=ONCE)
             agent = FunctionAgent(tools=TOOLS, llm=llm, streaming=streaming)
-            assert "The result is 84." == str(await agent.run(QUESTION)), f"outage at step {step}"
+            assert str(await agent.run(QUESTION)) == "The result is 84.", f"outage at step {step}"
             assert 3 - step == second.calls
 
 
@@ -83,11 +83,11 @@ async def test_a_conversation_goes_on_with_a_history_of_two_providers(one: str, 
         llm = FailoverLLM([allms.make(one, first), allms.make(other, second)], settings=ONCE)
         agent = FunctionAgent(tools=TOOLS, llm=llm)
         memory = ChatMemoryBuffer.from_defaults(llm=llm)
-        assert "The result is 84." == str(await agent.run(QUESTION, memory=memory))
+        assert str(await agent.run(QUESTION, memory=memory)) == "The result is 84."
         if not back:
             first.refuse()
         asked = second.calls
-        assert "The result is 84." == str(await agent.run("Once more, please.", memory=memory))
+        assert str(await agent.run("Once more, please.", memory=memory)) == "The result is 84."
         assert back == (second.calls == asked)
 
 
@@ -103,8 +103,8 @@ async def test_parallel_calls_of_one_tool_are_told_apart(kind: str, allms: Shop)
         first.always(faults.Status(503))
         targets = [allms.make("GoogleGenAI", first), allms.make(kind, second)]
         agent = FunctionAgent(tools=TOOLS, llm=FailoverLLM(targets, settings=ONCE))
-        assert "The results are 2 and 4." == str(await agent.run("Double 1 and 2."))
-        assert 1 == second.calls
+        assert str(await agent.run("Double 1 and 2.")) == "The results are 2 and 4."
+        assert second.calls == 1
 
 
 def react(ask: Ask) -> Said:
@@ -136,8 +136,8 @@ async def test_react_and_codeact_agents(one: str, streaming: bool, allms: Shop) 
                 if script is react
                 else CodeActAgent(code_execute_fn=run_code, llm=llm, streaming=streaming)
             )
-            assert "The sum is 42." == str(await agent.run("Add 17 and 25."))
-            assert 1 == second.calls
+            assert str(await agent.run("Add 17 and 25.")) == "The sum is 42."
+            assert second.calls == 1
 
 
 async def test_agent_workflows(allms: Shop) -> None:
@@ -146,8 +146,8 @@ async def test_agent_workflows(allms: Shop) -> None:
         first.always(faults.Status(429, retry_after_s=60))
         llm = FailoverLLM([allms.make("Anthropic", first), allms.make("openai:", second)], settings=ONCE)
         workflow = AgentWorkflow.from_tools_or_functions(TOOLS, llm=llm)
-        assert "The result is 84." == str(await workflow.run(QUESTION))
-        assert 2 == second.calls
+        assert str(await workflow.run(QUESTION)) == "The result is 84."
+        assert second.calls == 2
 
 
 @pytest.mark.parametrize("one", ["OpenAI", "GoogleGenAI", "anthropic:"])
@@ -155,7 +155,7 @@ def test_predict_and_call(one: str, first: ProviderServer, llms: Shop) -> None:
     with ProviderServer(two_steps) as second:
         first.refuse()
         llm = FailoverLLM([llms.make(one, first), llms.make("Anthropic", second)], settings=ONCE)
-        assert "42" == str(llm.predict_and_call(TOOLS, user_msg=QUESTION))
+        assert str(llm.predict_and_call(TOOLS, user_msg=QUESTION)) == "42"
 
 
 @pytest.mark.parametrize("choice", ["add", "required", "any", {"type": "function", "function": {"name": "add"}}])
@@ -169,4 +169,4 @@ def test_tool_choices_are_understood_by_everybody(kind: str, choice: object, llm
         llm = FailoverLLM([llms.make(kind, server)])
         response = llm.chat_with_tools([TOOLS[0]], user_msg="Add 1 and 2.", tool_choice=choice)
         (call,) = llm.get_tool_calls_from_response(response)
-        assert ("add", {"a": 1, "b": 2}) == (call.tool_name, call.tool_kwargs)
+        assert (call.tool_name, call.tool_kwargs) == ("add", {"a": 1, "b": 2})

@@ -16,7 +16,7 @@ from pydantic import Field
 WRAPPED = ("openai", "anthropic", "google")
 NATIVE = ("openai:", "anthropic:", "google:")
 KINDS = (*WRAPPED, *NATIVE)
-MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}
+MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-sonnet-4-6", "google": "gemini-2.5-flash"}
 KEY = "sk-loopback-0123456789abcdef"
 
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from failover_core import Failover, RequestInfo, Settings, Target
-from failover_core.effects import Cancel, Chunk, Elapsed, Emit, Ended, Event, Failed, Returned, Start, Wait
+from failover_core.effects import Cancel, Chunk, Detach, Elapsed, Emit, Ended, Event, Failed, Returned, Start, Wait
 from failover_core.engine import answer_flow, plan, stream_flow
 from failover_core.health.state import TargetState
 from failover_core.policy.guards import Style
@@ -40,6 +40,7 @@ class Stepper:
     Attributes:
         now: the clock, in seconds.
         started, cancelled, emitted: what the engine has asked for so far: names, names, chunks.
+        detached: attempts that run on by themselves, by name.
         until_s: how long the engine is ready to wait.
         result, error: how it ended.
     """
@@ -59,6 +60,7 @@ class Stepper:
         self.starts: list[Start] = []
         self.cancelled: list[str] = []
         self.emitted: list[Any] = []
+        self.detached: dict[str, Detach] = {}
         self.until_s: float | None = None
         self.done = False
         self.result: Any = None
@@ -151,6 +153,8 @@ class Stepper:
                     self.running[effect.number] = effect.context.target.name
                 elif isinstance(effect, Cancel):
                     self.cancelled.append(self.running.pop(effect.number))
+                elif isinstance(effect, Detach):
+                    self.detached[self.running.pop(effect.number)] = effect
                 elif isinstance(effect, Emit):
                     self.emitted.append(effect.chunk)
                     self.now += self.reader_takes_s

@@ -186,7 +186,7 @@ def _pair(depth: int, key: str, value: str | int) -> Iterator[_Pair]:
     """The pair itself, or what is inside its value where that is an envelope again."""
     if isinstance(value, str) and key in _MESSAGE_KEYS and ("{" in value or '":' in value):
         # Less at every level: each may hold nearly all of the one around it.
-        inner = list(islice(_text_pairs(value[: _MAX_CHARS // (depth + 1)], depth + 1), _MAX_NODES))
+        inner = list(islice(_text_pairs(value[: _MAX_CHARS // (depth + 2)], depth + 1), _MAX_NODES))
         if any(pair.key in _MESSAGE_KEYS for pair in inner):
             yield from inner
             return

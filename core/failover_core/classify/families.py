@@ -37,6 +37,7 @@ GONE = (
 NOT_OFFERED = r"not supported(?! (?:with|for|by|when|in|on) )|is not supported (?:by|on) (?:any|this) "
 CALM_DOWN = r"right now|at the moment|at this time|temporarily|currently|try again|later|retry|please wait"
 CUT = r"ended|closed|disconnected|interrupted|terminated|reset|aborted|cut|broken?|dropped|stopped|failed|lost|error"
+NO_CONTEXT = rf"{SHORT_TERM}|{LONG_TERM}|rate limit|please wait|completion tokens"
 
 # fmt: off
 _LOCAL = (
@@ -55,11 +56,15 @@ _CONTEXT = (
      Unless(rf"{SHORT_TERM}|max_(?:completion_)?tokens|completion tokens",
             Near(r"prompt|input|context|messages|tokens", "too large", ordered=True))),
     (K.CONTEXT_OVERFLOW, "token",
-     Unless(rf"{SHORT_TERM}|{LONG_TERM}|rate limit|please wait|completion tokens", re.compile(
-         r"(?:input|prompt|message|context|total|requested|number of|model)[\w`' ]{0,30}tokens?\b.{0,60}"
-         r"(?:exceed|must be|must have|cannot|more than|greater|over the|above|too many)"
-         r"|(?:exceed|above|beyond).{0,40}(?:token limit|max\w* .{0,30}tokens|input tokens|tokens allowed)"
-         r"|token (?:limit|count) (?:was |is |has been )?exceed|too many (?:input |prompt |total )?tokens"))),
+     Unless(NO_CONTEXT,
+            Near(r"(?:input|prompt|message|context|total|requested|number of|model)[\w`' ]{0,30}?tokens?\b",
+                 r"exceed|must be|must have|cannot|more than|greater|over the|above|too many", ordered=True))),
+    (K.CONTEXT_OVERFLOW, "token",
+     Unless(NO_CONTEXT, Near(r"exceed|above|beyond", r"token limit|max\w* .{0,30}tokens|input tokens|tokens allowed",
+                             40, ordered=True))),
+    (K.CONTEXT_OVERFLOW, "token",
+     Unless(NO_CONTEXT, re.compile(
+         r"token (?:limit|count) (?:was |is |has been )?exceed|too many (?:input |prompt |total )?tokens"))),
     said(K.CONTEXT_OVERFLOW, "tokens", r"`?inputs?`? (?:tokens )?(?:\+|must have less than)"),
     said(K.CONTEXT_OVERFLOW, "token count", r"token count of \d+ exceeds"),
     said(K.CONTEXT_OVERFLOW, "length of",
@@ -75,8 +80,8 @@ _MONEY = (
     (K.BILLING, "balance", Near("balance", rf"{NOT_ENOUGH}|credit|check your|recharge|top up")),
     said(K.BILLING, "credit",
          r"(?:\bno|insufficient|not enough|more|additional|zero|out of|r[au]n out of|used (?:up )?all|lack|have any)"
-         r"\W+(?:[\w']+\W+){0,4}credits?\b",
-         r"credits?\W+(?:[\w']+\W+){0,3}(?:exhausted|deplet\w+|required|insufficient|expired|r[au]n out|too low)"),
+         r"\W+(?:\w+\W+){0,5}credits?\b",
+         r"credits?\W+(?:\w+\W+){0,4}(?:exhausted|deplet\w+|required|insufficient|expired|r[au]n out|too low)"),
     said(K.BILLING, "fund", r"insufficient funds|no funds|add funds|out of funds"),
     (K.BILLING, "payment", Near("payment", r"required|method|add\b|update|failed|overdue|missing|outstanding|\bvalid")),
     said(K.BILLING, "billing",
@@ -168,18 +173,19 @@ _ACCESS = (
     # Who are you?
     said(K.AUTH, "key",
          rf"(?:{BAD}|\bno)\W+(?:\w+\W+){{0,4}}(?:{KEY}|keys? provided)",
-         rf"(?:{KEY})\W+(?:\w+\W+){{0,9}}?(?:{BAD}|not found|required|must be|not (?:set|provided|match))",
          rf"(?:provide|set|check|pass|specify|supply|configure|include|need|enter)\W+(?:\w+\W+){{0,4}}(?:{KEY})"),
+    (K.AUTH, "key", Near(KEY, rf"{BAD}|not found|required|must be|not (?:set|provided|match)", 80, ordered=True)),
     said(K.AUTH, "token",
          rf"(?:{BAD}) (?:\w+ ){{0,2}}(?:(?:access|bearer|auth\w*|security|api) )?token\b"
          r"(?! (?:count|limit|ids?|budget|usage|number|in\b|\"))",
-         rf"(?:{KEY}|(?:id|session|refresh) token).{{0,60}}(?:{BAD}|required)",
          r"token (?:\w+ ){0,2}(?:is |has |was )?(?:been )?(?:expired|invalid|revoked)"),
+    (K.AUTH, "token", Near(rf"{KEY}|(?:id|session|refresh) token", rf"{BAD}|required", ordered=True)),
     said(K.AUTH, "authenticat",
          r"(?:fail\w*|unable|could not|cannot|error|required|need\w*|must|re-?|no|missing|invalid|resolve|please)"
          r"\W+(?:\w+\W+){0,3}authenticat",
          r"authentication (?:\w+ )?(?:fail|error|required|credential|parameter|token|header|method)|not authenticated"),
-    *plain(K.AUTH, "unauthenticated", "reauthenticat", "jwt expired", "log in", "/login", "身份验证", "未授权"),
+    *plain(K.AUTH, "unauthenticated", "reauthenticat", "jwt expired", "/login", "身份验证", "未授权"),
+    said(K.AUTH, "log in", r"(?:please|must|have to|need to) log in|log in (?:to|again|with|first)"),
     said(K.AUTH, "unauthori", r"\bunauthori[sz]ed\b(?! to)"),
     said(K.AUTH, "authorization", r"authorization (?:header|failed|required|token)|invalid authorization"),
     (K.AUTH, "credential",
@@ -192,15 +198,17 @@ _ACCESS = (
     # You may not.
     said(K.PERMISSION_OR_REGION, "access",
          r"(?:\bnot|n't|\bno|without|lack\w*|need|request|gain|denied|forbidden|enable|missing|restricted|disabled)"
-         r"\W+(?:\w+\W+){0,4}access\b",
-         r"access\W+(?:[\w./:-]+\W+){0,6}?"
-         r"(?:denied|forbidden|restricted|disallowed|not (?:allowed|permitted|granted|enabled)|refused|disabled)"),
+         r"\W+(?:\w+\W+){0,4}access\b"),
+    (K.PERMISSION_OR_REGION, "access",
+     Near(r"\baccess\b",
+          r"denied|forbidden|restricted|disallowed|not (?:allowed|permitted|granted|enabled)|refused|disabled",
+          ordered=True)),
     said(K.PERMISSION_OR_REGION, "authorized", r"(?:not|n't)\W+(?:\w+\W+){0,2}authorized"),
     (K.PERMISSION_OR_REGION, "not ",
      Near(r"\bip\b|\buser\b|\bkey\b|client|project|team|request", r"not (?:allowed|permitted|authorized)", 40)),
     said(K.PERMISSION_OR_REGION, "scope", r"(?:missing|insufficient)(?: \w+)? scopes?"),
     said(K.PERMISSION_OR_REGION, "disabled",
-         r"(?:organi[sz]ation|account|api|service|project|user|workspace)\W+(?:[\w.]+\W+){0,6}disabled"),
+         r"(?:organi[sz]ation|account|api|service|project|user|workspace)\W+(?:\w+\W+){0,8}disabled"),
     said(K.PERMISSION_OR_REGION, "restricted",
          r"(?:organi[sz]ation|account|user|project|team)\W+(?:\w+\W+){0,3}restricted"),
     (K.PERMISSION_OR_REGION, "not e", Near("account|project|organi[sz]ation|plan", r"not (?:enabled|entitled)", 40)),
@@ -280,6 +288,7 @@ _OUTPUT = (
          r"(?:response|output|completion|answer|tool|function)"),
     said(K.INVALID_OUTPUT, "malformed", r"malformed[ _](?:function|tool)[ _]call|malformed (?:response|output)"),
     said(K.INVALID_OUTPUT, "invalid", r"produced invalid|invalid response (?:from|object|received)"),
+    *plain(K.INVALID_OUTPUT, "unexpected response", "unexpected content type"),
     *plain(K.INVALID_OUTPUT, "no generation", "no candidates", "terminated early", "structured response",
            "at least one tool call", "expecting value", "unterminated string", "as part of tooluse",
            "length limit was reached"),

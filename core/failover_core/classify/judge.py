@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from failover_core.failure import FailureKind as K
 
 from . import google, python_errors, transport, wording
@@ -32,7 +34,9 @@ def _by_name(facts: Evidence, words: str) -> tuple[K, int] | None:
 
 
 def _by_status(facts: Evidence, words: str) -> tuple[K, int] | None:
-    named = [m for m in map(meaning_of, facts.names) if isinstance(m, int)]
+    # Only up to the name of a connection error: openai's APIConnectionError is an APIError as well.
+    names = takewhile(lambda name: normal(name) not in TRANSPORT, facts.names)
+    named = [m for m in map(meaning_of, names) if isinstance(m, int)]
     status = max([*named, *facts.inner_statuses, facts.status or 0], key=weight)
     if not weight(status):
         return None

@@ -39,7 +39,8 @@ class Unless:
         self._words, self._matcher = re.compile(words), matcher
 
     def search(self, text: str, /) -> object | None:
-        return None if self._words.search(text) else self._matcher.search(text)
+        found = self._matcher.search(text)
+        return None if found is None or self._words.search(text) else found
 
 
 Rule = tuple[K, str, Matcher | None]

@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "Shows Failover Kit beside one model alone and LangChain's with_fallbacks. Exits with 0 only if Failover Kit "
         "lost no request.",
     )
-    demo.add_argument("--seconds", type=_duration, default=60.0, metavar="N", help="length of the replay (60)")
+    demo.add_argument("--seconds", type=_duration, default=50.0, metavar="N", help="length of the replay (50)")
     demo.add_argument("--seed", type=int, default=1, help="of the providers' response times (1)")
     demo.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     demo.add_argument(

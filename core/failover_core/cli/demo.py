@@ -21,13 +21,14 @@ from .incident import FIRST_TOKEN_S, INCIDENT, TOKENS_PER_S, Phase
 from .lanes import Providers, failover_lane, fallbacks_lane, single_lane
 from .replay import PATIENCE_S, Replay
 from .score import DELAYED_FACTOR
-from .traffic import arrivals
+from .traffic import MINUTE_S, SPEED, arrivals
 
 FRAMES_PER_S = 5
 REPORT_EVERY_S = 10.0
 WORDS = f"""\
 Traffic    every second request of a minute of the Azure LLM inference trace
-           2023 (CC-BY 4.0): when users asked, and how long the answers were
+           2023 (CC-BY 4.0) at {SPEED:g} x speed: when users asked, and how long
+           the answers were
 Providers  loopback servers speaking the real wires; the incident is made up
 Failover   one LangChain chain and one LlamaIndex chat engine on native targets,
            default settings
@@ -49,7 +50,7 @@ class DemoOptions:
         patience_s: callers wait that long for a whole answer.
     """
 
-    seconds: float = 60.0
+    seconds: float = MINUTE_S
     seed: int = 1
     as_json: bool = False
     phases: Sequence[Phase] = INCIDENT

@@ -43,7 +43,8 @@ def frame(replay: Replay, width: int, height: int) -> RenderableType:
 
 def report(replay: Replay, width: int) -> RenderableType:
     """What stays on the screen after the end."""
-    return Group(*_timelines(replay, width), _legend(replay), Text(), lanes_table(replay), Text(), *_losses(replay))
+    tables = (lanes_table(replay), Text(), _circuits_table(replay), Text())
+    return Group(*_timelines(replay, width), _legend(replay), Text(), *tables, *_losses(replay))
 
 
 def lanes_table(replay: Replay) -> Table:

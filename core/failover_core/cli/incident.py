@@ -66,10 +66,10 @@ class Phase:
 HEALTHY = Phase("healthy", 0.0)
 INCIDENT = (
     HEALTHY,
-    Phase("slow", 0.25, slowdown=SLOWDOWN),
-    Phase("silent", 0.42, fault=Silence()),
-    Phase("503", 0.60, fault=Status(503)),
-    Phase("recovered", 0.75),
+    Phase("slow", 0.20, slowdown=SLOWDOWN),
+    Phase("silent", 0.32, fault=Silence()),
+    Phase("503", 0.45, fault=Status(503)),
+    Phase("recovered", 0.54),
 )
 
 

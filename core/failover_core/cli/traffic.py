@@ -16,7 +16,8 @@ from itertools import islice, takewhile
 from random import Random
 
 SLICE = "azure_llm_conv_2023_minute.csv"
-SLICE_S = 60.0
+SPEED = 1.2
+MINUTE_S = 60.0 / SPEED
 KEEP_EVERY = 2  # all of them, in three lanes, would be too much for one busy process
 CHARS_PER_TOKEN = 4
 
@@ -52,7 +53,7 @@ class Arrival:
 
 
 def arrivals(seconds: float) -> list[Arrival]:
-    """Every second request of the first `seconds` seconds; after a minute, the minute comes again."""
+    """Every second request of the minute, a little faster than then; `MINUTE_S` later the minute comes again."""
     asked = islice(takewhile(lambda row: row[0] < seconds, _endless()), 0, None, KEEP_EVERY)
     return [Arrival(number, at_s, tokens) for number, (at_s, tokens) in enumerate(asked, start=1)]
 
@@ -74,11 +75,11 @@ def _endless() -> Iterator[tuple[float, int]]:
     offset_s = 0.0
     while True:
         yield from ((offset_s + at_s, tokens) for at_s, tokens in minute)
-        offset_s += SLICE_S
+        offset_s += MINUTE_S
 
 
 def _minute() -> list[tuple[float, int]]:
-    """(seconds since the minute began, generated tokens) of each row of the slice."""
+    """(seconds of the replay, generated tokens) of each row of the slice."""
     text = files("failover_core.testing").joinpath("data", SLICE).read_text(encoding="utf-8")
     rows = [
         # The published times have seven decimals, one more than `datetime` reads.
@@ -86,4 +87,4 @@ def _minute() -> list[tuple[float, int]]:
         for row in csv.DictReader(text.splitlines())
     ]
     began = rows[0][0].replace(second=0, microsecond=0)
-    return [((at - began).total_seconds(), tokens) for at, tokens in rows]
+    return [((at - began).total_seconds() / SPEED, tokens) for at, tokens in rows]

@@ -7,7 +7,7 @@ given up is told at its next chunk, and its late result falls on deaf ears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import copy_context
 from threading import Lock, Semaphore
 from typing import Any
@@ -49,7 +49,7 @@ def run(flow: Flow, world: World) -> Any:
         attempts.close()
 
 
-def stream(flow: Flow, world: World) -> Iterator[Any]:
+def stream(flow: Flow, world: World) -> Generator[Any, None, None]:
     """Performs a `stream_flow`; yields its chunks."""
     attempts = _Attempts(world, _pull_inline, _pull_on_thread)
     reply: Any = None
