@@ -39,7 +39,7 @@ def answer_flow(route: Route) -> Flow:
     try:
         winner = yield from compete(route)
         route.succeed(winner)
-        yield from drop_losers(route)
+        yield from drop_losers(route, winner)
         served(route)
         return winner.value
     except Exception as error:
@@ -215,9 +215,8 @@ def can_go_on(route: Route, live: Live) -> bool:
     )
 
 
-def drop_losers(route: Route, winner: Live | None = None) -> Generator[Effect, Any, None]:
-    """The race is over. A probe that has lost it runs on by itself: it was asked in order to learn how the target is.
-    """
+def drop_losers(route: Route, winner: Live) -> Generator[Effect, Any, None]:
+    """The race is over. A probe that has lost it runs on by itself: it was asked to learn how the target is."""
     for live in list(route.live.values()):
         if live is winner:
             continue
@@ -227,7 +226,7 @@ def drop_losers(route: Route, winner: Live | None = None) -> Generator[Effect, A
             route.leave_behind(live)
         else:
             route.now = yield Cancel(live.attempt.number)
-            route.drop(live, Verdict.LOST)
+            route.lose(live, winner)
 
 
 def served(route: Route) -> None:

@@ -17,7 +17,7 @@ from .events import AttemptEnded, AttemptOverdue, AttemptStarted
 from .failure import Failure
 from .health.book import Permit
 from .health.breaker import Admission
-from .health.suspicion import OVERDUE_NATS
+from .health.suspicion import OUTRUN_NATS, OVERDUE_NATS
 from .limits import limit_for, stall_limit_s
 from .live import Desk, Live, durations_of
 from .model import RequestInfo, Target
@@ -75,8 +75,7 @@ class Route:
     # -- choosing ---------------------------------------------------------------------------------------------
 
     def next_start(self) -> Start | None:
-        """The attempt to start now: the retry that is due, or another target where nothing under way can be relied on.
-        """
+        """The attempt to start now: the retry that is due, or another target if nothing under way can be relied on."""
         if self._retry is not None:
             target, at_s, why = self._retry
             if self.now < at_s:
@@ -127,13 +126,8 @@ class Route:
         settings = self.desk.settings
         inlet = None
         if self.streaming:
-            inlet = Inlet(
-                target,
-                settings.hold_back_tokens,
-                settings.hold_back_s,
-                self.shown,
-                hold_tool_calls=settings.hold_tool_calls,
-            )
+            hold = settings.hold_tool_calls
+            inlet = Inlet(target, settings.hold_back_tokens, settings.hold_back_s, self.shown, hold_tool_calls=hold)
         limit = limit_for(
             target,
             self.info,
@@ -201,7 +195,6 @@ class Route:
 
     @property
     def waiting(self) -> bool:
-        """True while there is anything to wait for."""
         return bool(self.live) or self._retry is not None
 
     def has_backup(self) -> bool:
@@ -218,7 +211,6 @@ class Route:
         return self.deadline_s is None or at_s < self.deadline_s
 
     def explain_skips(self, else_because: str) -> None:
-        """Note in the trace why each candidate that was not asked could not be."""
         self._choice.explain(self.now, else_because)
 
     # -- settling ---------------------------------------------------------------------------------------------
@@ -277,8 +269,16 @@ class Route:
         """Settle an attempt that nobody waits for any more; cancellation is neither success nor failure."""
         self.desk.book.cancelled(live.permit, self.now)
         self._close(live, verdict, failure)
-        if verdict is Verdict.LOST and not live.attempt.overdue:
+
+    def lose(self, live: Live, winner: Live) -> None:
+        """To be outrun by an attempt that began later is evidence, even where the lateness itself was none (with a tight
+        deadline); to be stopped before one's time is not, and the target may be asked again.
+        """
+        if not live.attempt.overdue:
             self._choice.again(live.target)
+        elif live.attempt.number < winner.attempt.number:
+            self.desk.book.note(live.permit, self.now, OUTRUN_NATS, f"{winner.target.name} was faster")
+        self.drop(live, Verdict.LOST)
 
     def _close(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
         attempt, inlet = live.attempt, live.inlet

@@ -89,14 +89,6 @@ def test_its_end_moves_the_circuit(end: Any, state: CircuitState) -> None:
     assert request.health("a").in_flight == 0
 
 
-def test_a_good_late_answer_teaches_the_target_s_habit() -> None:
-    """So that the next probe gets the head start that it needs."""
-    request = lost_probe()
-    tell(request, returned("a good answer"), at_s=LATER_S + 8.0)
-    for _ in range(2):
-        assert request.health("a").answered == 1
-
-
 def test_a_stream_is_judged_at_its_end() -> None:
     request = lost_probe("stream")
     tell(request, lambda n, at: Chunk(n, "a good ", at), lambda n, at: Chunk(n, "answer", at))

@@ -146,7 +146,8 @@ FRAGMENTS = [
     "please try again in 1", "'", '"', "\\", '\\"', "{", "[", '{"a":', "[[{", "{'message': '", '"message": "a"',
     '{"error": {"message": "', "<html>", "<title>", "<p>x</p>", "&nbsp;", "error 4", "status ", "Error: ", "aaaa", " ",
     "\n", "\t", "é", "过", "token=", "sk-", "Bearer ", "eyJ", "http://a:b@", "api_key='", "-----BEGIN ", "AKIA", "x-",
-    "a_", "A_", "AaError", "credit'available", "access token ", "retry-after: ", "0.", "1,", "limit of 10 tokens per ", '{"input": {', "“",
+    "a_", "A_", "AaError", "credit'available", "access token ", "retry-after: ", "0.", "1,",
+    "limit of 10 tokens per ", '{"input": {', "“",
 ]  # fmt: skip
 
 

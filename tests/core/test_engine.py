@@ -245,6 +245,32 @@ def test_a_late_attempt_is_raced_and_the_first_answer_wins() -> None:
     assert request.trace.attempts[0].overdue
 
 
+def test_a_silent_target_is_found_out_under_a_tight_deadline_too() -> None:
+    """Half of the deadline comes before the cold limit, so lateness is no evidence; but to be outrun each time is."""
+    failover = failover_of("a", "b", deadline_s=20.0)
+    now = START_S
+    asked = []
+    for _ in range(7):
+        request = Stepper(failover, now=now)
+        if request.started == ["a"]:
+            request.times_out()
+        request.returns("b", "hello", after_s=1.0)
+        asked.append(request.started)
+        now = request.now
+    assert asked == [["a", "b"]] * 6 + [["b"]]
+    assert request.health("a").breaker.reason == "b was faster"
+    assert request.health("a").failed == 0
+
+
+def test_the_one_that_was_asked_later_is_never_blamed_for_losing() -> None:
+    request = Stepper(failover_of("a", "b", "c", deadline_s=20.0))
+    make_overdue(request)
+    make_overdue(request)
+    request.returns("a", "at last", after_s=1.0)
+    assert request.verdicts == [("a", "first", "answered"), ("b", "overdue", "lost"), ("c", "overdue", "lost")]
+    assert request.health("b").suspicion == request.health("c").suspicion == 0.0
+
+
 def test_the_late_one_may_win_its_race() -> None:
     request = Stepper(failover_of("a", "b"))
     make_overdue(request)

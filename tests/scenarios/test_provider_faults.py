@@ -1,8 +1,8 @@
 """What users live through: every fault of a provider, in all eight call styles, on all three wires, wrapped and native.
 
-The scenarios S01 to S16 are those of the public Failover Bench (failoverbench/failoverbench, methodology v0.1), followed by
-faults that it leaves out. Real sockets, the real SDKs, the real framework classes; limits are shortened where a scenario
-is about silence, everything else runs on the defaults.
+The scenarios S01 to S16 are those of the public Failover Bench (failoverbench/failoverbench, methodology v0.1),
+followed by faults that it leaves out. Real sockets, the real SDKs, the real framework classes; limits are shortened
+where a scenario is about silence, everything else runs on the defaults.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from llamaindex_failover import FailoverLLM
 from llamaindex_targets import Shop
 
 STORY = (
-    "Once upon a time there was a small service in a large data centre far away from everybody who used it. It answered "
-    "every question it was asked, by day and by night, and nobody ever thanked it for that. Then one morning it fell "
+    "Once upon a time there was a small service in a large data centre far away from everybody who used it. It "
+    "answered every question it was asked, by day and by night, and nobody ever thanked it for that. Then one morning it fell "
     "silent, and for the very first time all of the people noticed how much they had relied on it."
 )
 QUESTION = "Tell me a story."

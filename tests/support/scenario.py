@@ -1,4 +1,4 @@
-"""Runs a scenario (data, see `tests/scenarios/README.md`) under each driver and gives what was decided, as plain data."""
+"""Runs a scenario (see `tests/scenarios/README.md`) under each driver and gives what was decided, as plain data."""
 
 from __future__ import annotations
 
@@ -114,22 +114,26 @@ def under_simulation(scenario: Scenario) -> list[Decision]:
     )
     for at_s, streamed, info in run.requests():
         streaming = streamed
-        route = None
-
-        def open_flow(now: float, streamed: bool = streamed, info: RequestInfo = info) -> Any:
-            nonlocal route
-            route = plan(failover._desk, "request", info, "stream" if streamed else "call", now)
-            return stream_flow(route) if streamed else answer_flow(route)
-
-        def finished(value: Any, error: BaseException | None) -> None:
-            assert route is not None
-            decisions.append(decision(value, error, route.trace))
-
-        world.submit(max(at_s, world.now()), open_flow, finished)
+        world.submit(max(at_s, world.now()), *simulated(failover, streamed, info, decisions))
         already = len(decisions)
         while len(decisions) == already and world.step():  # a probe left behind goes on during the next requests
             pass
     return decisions
+
+
+def simulated(failover: Failover, streamed: bool, info: RequestInfo, decisions: list[Decision]) -> tuple[Any, Any]:
+    """What the simulation needs of one request: how to open its flow, and what to do at its end."""
+    traces: list[RouteTrace] = []
+
+    def open_flow(now: float) -> Any:
+        route = plan(failover._desk, "request", info, "stream" if streamed else "call", now)
+        traces.append(route.trace)
+        return stream_flow(route) if streamed else answer_flow(route)
+
+    def finished(value: Any, error: BaseException | None) -> None:
+        decisions.append(decision(value, error, traces[0]))
+
+    return open_flow, finished
 
 
 DRIVERS: dict[str, Callable[[Scenario], list[Decision]]] = {

@@ -13,31 +13,23 @@ import re
 from failover_core.failure import FailureKind as K
 
 from .matchers import Near, Rule, Unless, plain, said
-
-# Pieces of patterns.
-SHORT_TERM = r"per[ _-]?(?:min|sec|\d{1,4} ?s)|/ ?min|\brpm\b|\btpm\b|\brps\b|\bqps\b|concurren"
-LONG_TERM = r"(?:per|/)[ _-]?(?:day|week|month|hour)|daily|weekly|monthly|hourly|\brpd\b|\btpd\b|\d[- ]?hours?\b"
-USED_UP = r"exceed|exhaust|insufficient|reach|over\b|out of|used|deplet|\bhit|not enough|r[au]n out|expired|no more"
-NOT_ENOUGH = r"insufficient|not enough|too low|no\b|zero|negative|exhaust|deplet|r[au]n out|out of|used all|empty|lack"
-CONTEXT = r"context[ _-]?(?:length|window|size|limit)s?\b"
-TOO_MUCH = r"exceed|overflow|maximum|too (?:long|large|small|big|many)|longer|larger|greater|more than|beyond|over the"
-PLACE = r"countr(?:y|ies)|\bregions?\b|territor|\blocations?\b"
-SHUT = r"not (?:currently |yet )?(?:supported|available|allowed|permitted|offered)|unsupported|unavailable|restrict"
-KEY = (
-    r"(?:api|access|subscription|secret)[ _-]?keys?\b|x-api-key|(?:access|auth|bearer|security|oauth|api|jwt) tokens?\b"
+from .vocabulary import (
+    BAD,
+    CALM_DOWN,
+    CONTEXT,
+    CUT,
+    GONE,
+    KEY,
+    LONG_TERM,
+    NO_CONTEXT,
+    NOT_ENOUGH,
+    NOT_OFFERED,
+    PLACE,
+    SHORT_TERM,
+    SHUT,
+    TOO_MUCH,
+    USED_UP,
 )
-BAD = r"invalid|incorrect|wrong|missing|\bbad\b|expired|revoked|not valid|n't valid|unknown|malformed|disabled|leaked"
-GONE = (
-    r"do(?:es)? ?n[o']t (?:appear to )?exist|not exist|not found|n't found|no longer (?:available|supported|exist)"
-    r"|(?:been|was|is|are) (?:\w+ )?(?:decommissioned|deprecated|discontinued|retired|sunset|removed|shut ?down)"
-    r"|taken offline|is not (?:available|a valid|valid|recogni[sz]ed|known|deployed|hosted|served|loaded|activ)"
-    r"|end of life|identifier is invalid|unrecogni[sz]ed|is unknown"
-)
-# not "is not supported with streaming", which is about a parameter
-NOT_OFFERED = r"not supported(?! (?:with|for|by|when|in|on) )|is not supported (?:by|on) (?:any|this) "
-CALM_DOWN = r"right now|at the moment|at this time|temporarily|currently|try again|later|retry|please wait"
-CUT = r"ended|closed|disconnected|interrupted|terminated|reset|aborted|cut|broken?|dropped|stopped|failed|lost|error"
-NO_CONTEXT = rf"{SHORT_TERM}|{LONG_TERM}|rate limit|please wait|completion tokens"
 
 # fmt: off
 _LOCAL = (
@@ -72,6 +64,7 @@ _CONTEXT = (
     (K.CONTEXT_OVERFLOW, "length",
      Near(r"(?:prompt|input|query|sequence|message|model) length",
           r"exceed|is \d|should be|must be|longer|limit|maximum")),
+    said(K.CONTEXT_OVERFLOW, "got -", r"max_tokens must be at least 1, got -\d"),  # vLLM: what the prompt left over
     said(K.CONTEXT_OVERFLOW, "current length", r"current length is \d+ while limit"),
     said(K.CONTEXT_OVERFLOW, "长", r"(?:输入|上下文|提示词|prompt|token).{0,20}(?:过长|超长|长度超)|超长"),
     said(K.CONTEXT_OVERFLOW, "上下文", r"超过|超出|超限"),
@@ -96,7 +89,8 @@ _MONEY = (
     said(K.QUOTA_EXHAUSTED, "too many", rf"too many (?:tokens|requests)\W+(?:{LONG_TERM})"),
     (K.QUOTA_EXHAUSTED, "quota", Near("quota", rf"{LONG_TERM}|perday|limit: 0\b", 200, ordered=True)),
     (K.QUOTA_EXHAUSTED, "quota",
-     Unless(rf"{SHORT_TERM}|e\.g\. check quota|rate quota", Near("quota", rf"{USED_UP}|no\b|remaining|is 0", 80))),
+     Unless(rf"{SHORT_TERM}|e\.g\. check quota|rate quota|per_base_model",  # Vertex counts these by the minute
+            Near("quota", rf"{USED_UP}|no\b|remaining|is 0", 80))),
     (K.QUOTA_EXHAUSTED, "limit",
      Near(r"(?:usage|spend\w*|session|plan|subscription|inference|trial|free[ -]tier) (?:limit|cap)s?\b", USED_UP)),
     said(K.QUOTA_EXHAUSTED, "your",

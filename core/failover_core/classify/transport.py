@@ -12,29 +12,12 @@ from collections.abc import Mapping
 
 from failover_core.failure import FailureKind as K
 
-LIBRARIES = frozenset(
-    [
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "httpcore2",
-        "h11",
-        "h2",
-        "aiohttp",
-        "urllib3",
-        "requests",
-        "anyio",
-        "ssl",
-        "socket",
-        "http",
-        "urllib",
-        "_ssl",
-        "websockets",
-        "asyncio",
-        "concurrent",
-        "trio",
-    ]
-)
+# fmt: off
+LIBRARIES = frozenset((
+    "httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2", "aiohttp", "urllib3", "requests", "anyio", "trio",
+    "websockets", "ssl", "_ssl", "socket", "http", "urllib", "asyncio", "concurrent",
+))
+# fmt: on
 
 NAMES: Mapping[str, K] = {
     # httpx, httpx2, httpcore, requests, aiohttp, urllib3, botocore

@@ -16,6 +16,7 @@ DEGRADED_NATS = TRIP_NATS / 2
 
 ERROR_NATS = 3.4
 OVERDUE_NATS = 2.7  # one in 15 healthy events is this late, against one in one from a sick target
+OUTRUN_NATS = 2.2  # a target that started later was faster
 BAD_OUTPUT_NATS = 1.7
 SUCCESS_NATS = -0.34
 
