@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -47,9 +47,9 @@ def assembled(values: Mapping[str, Any]) -> Failover:
     if fit == "trim":
         targets = tuple(trimming(target, trim) for target in targets)
     settings, policy = _settings(values.get("settings")), values.get("policy", "priority")
-    failover = Failover(targets, settings or (shared.settings if shared is not None else None), policy)
-    if shared is not None:
-        _share_health(shared, failover)
+    if settings is None and shared is not None:
+        settings = shared.settings
+    failover = Failover(targets, settings, policy, health_of=shared)
     _recipes[failover] = _Recipe(list(given), policy)
     return failover
 
@@ -79,17 +79,6 @@ def _unchanged(shared: Failover, values: Mapping[str, Any]) -> bool:
 
 def _same(given: Sequence[Any], known: Sequence[Any]) -> bool:
     return len(given) == len(known) and all(new is old or new == old for new, old in zip(given, known, strict=True))
-
-
-def _share_health(shared: Failover, twin: Failover) -> None:
-    """`twin` believes what `shared` believes of targets of the same name, and tells its listeners."""
-    book = shared._book
-    with book._lock:
-        for target in twin.targets:
-            book._habits.setdefault(target.name, {})
-        book._snapshot = {**twin._book.snapshot, **book._snapshot}
-    twin._book, twin._telemetry = book, shared._telemetry
-    twin._desk = replace(twin._desk, book=book, telemetry=shared._telemetry)
 
 
 def _settings(settings: Any) -> Settings | None:

@@ -45,6 +45,7 @@ class MessageReader:
     """
 
     __slots__ = ("expects_finish",)
+    usage_adds_up = True  # as `AIMessageChunk`s do when they are added
 
     def __init__(self, *, expects_finish: bool = False) -> None:
         self.expects_finish = expects_finish

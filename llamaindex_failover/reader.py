@@ -44,6 +44,8 @@ class ResponseReader:
         expects_finish: the LLM's answers carry a finish marker, so that one without it was cut off.
     """
 
+    usage_adds_up = False  # the raw chunks of the providers tell the sum so far
+
     def __init__(self, *, expects_finish: bool = False) -> None:
         self.expects_finish = expects_finish
 

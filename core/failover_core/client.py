@@ -46,6 +46,7 @@ class Failover:
         policy: "priority", "weighted", or a function; see `failover_core.policy.ranking`.
         world: clock and threads of synchronous code; tests pass a simulated one.
         rng: source of jitter and of random choices.
+        health_of: share the health and the listeners of another `Failover`: targets of one name are one target.
         on_event: called with each event of `failover_core.events`.
 
     Raises:
@@ -60,6 +61,7 @@ class Failover:
         *,
         world: World | None = None,
         rng: Random | None = None,
+        health_of: Failover | None = None,
         on_event: Listener | None = None,
     ) -> None:
         self.settings = settings if settings is not None else Settings()
@@ -67,19 +69,26 @@ class Failover:
             raise ConfigError(f"settings={settings!r}: pass Settings(...), such as Settings(deadline_s=20)")
         if on_event is not None and not callable(on_event):
             raise ConfigError(f"on_event={on_event!r}: pass a function that takes one event of failover_core.events")
+        if health_of is not None and not isinstance(health_of, Failover):
+            raise ConfigError(f"health_of={health_of!r}: pass another Failover")
         self.targets = checked_targets(targets)
         self._world: World = world if world is not None else RealWorld()
         rng = rng if rng is not None else Random()
-        self._telemetry = Telemetry(*([on_event] if on_event is not None else []))
-        self._book = HealthBook(
-            [target.name for target in self.targets],
+        self._telemetry: Telemetry = Telemetry() if health_of is None else health_of._telemetry
+        if on_event is not None:
+            self._telemetry.subscribe(on_event)
+        self._book: HealthBook = self._new_book(rng) if health_of is None else health_of._book
+        self._book.add(target.name for target in self.targets)
+        self._desk = Desk(self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry)
+
+    def _new_book(self, rng: Random) -> HealthBook:
+        return HealthBook(
             rng=rng,
             emit=self._telemetry.emit,
             park_s=self.settings.park_s,
             retry_budget_tokens=self.settings.retry_budget_tokens,
             retry_budget_refill=self.settings.retry_budget_refill,
         )
-        self._desk = Desk(self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry)
 
     def call(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
         """The answer of the first target that gives a good one.

@@ -47,6 +47,10 @@ class OutputReader(Protocol):
     def expects_finish(self) -> bool:
         """True when an answer of this kind without a finish reason was cut off."""
 
+    @property
+    def usage_adds_up(self) -> bool:
+        """True when each chunk of a stream tells what it adds to the usage, False when it tells the sum so far."""
+
     def read(self, output: Any) -> Reading:
         """Read a whole, non-streamed answer."""
 
@@ -61,6 +65,7 @@ class PlainReader:
     """Reads values of unknown type: a str is text, everything else is opaque content; nothing marks the end."""
 
     expects_finish = False
+    usage_adds_up = False
 
     def read(self, output: Any) -> Reading:
         return self.read_chunk(output)

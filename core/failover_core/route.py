@@ -118,37 +118,37 @@ class Route:
         return "probe" if permit.how is Admission.PROBE else "first"
 
     def _start(self, target: Target, permit: Permit, why: str) -> Start:
-        state = self.desk.book.snapshot[target.name]
         number = len(self.trace.attempts) + 1
         attempt = Attempt(number, target, why, self.now - self._began_s)
         self.trace.attempts.append(attempt)
+        was_healthy = self.desk.book.snapshot[target.name].is_healthy(self.now)
+        live = Live(attempt, permit, self.now, None, was_healthy, None)
+        self.live[number] = live  # from here on its permit will be settled, whatever the callables of others do
         remaining_s = None if self.deadline_s is None else self.deadline_s - self.now
         settings = self.desk.settings
-        inlet = None
         if self.streaming:
-            hold = settings.hold_tool_calls
-            inlet = Inlet(target, settings.hold_back_tokens, settings.hold_back_s, self.shown, hold_tool_calls=hold)
-        limit = limit_for(
+            tokens, hold_s, whole = settings.hold_back_tokens, settings.hold_back_s, settings.hold_tool_calls
+            live.inlet = Inlet(target, tokens, hold_s, self.shown, hold_tool_calls=whole)
+        probing = permit.how is Admission.PROBE
+        live.limit = limit = limit_for(
             target,
             self.info,
             settings,
             self.desk.book,
             streaming=self.streaming,
-            probing=permit.how is Admission.PROBE,
+            probing=probing,
             remaining_s=remaining_s,
             has_backup=self.has_backup(),
         )
-        apart = permit.how is Admission.PROBE and limit is not None and not limit.kills
-        self.live[number] = Live(attempt, permit, self.now, limit, state.is_healthy(self.now), inlet, apart)
+        live.apart = probing and limit is not None and not limit.kills
         if self.desk.telemetry.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
-        request = self._request
-        if self.shown and target.resume is not None:
-            request = target.resume(request, self.shown)
+        resume = target.resume if self.shown else None
+        request = self._request if resume is None else resume(self._request, self.shown)
         limits_silence = self.streaming and settings.stall_s is not None
         watched = limit is not None or remaining_s is not None or limits_silence
-        return Start(number, context, request, watched, apart)
+        return Start(number, context, request, watched, live.apart)
 
     # -- times ------------------------------------------------------------------------------------------------
 
@@ -271,8 +271,8 @@ class Route:
         self._close(live, verdict, failure)
 
     def lose(self, live: Live, winner: Live) -> None:
-        """To be outrun by an attempt that began later is evidence, even where the lateness itself was none (with a tight
-        deadline); to be stopped before one's time is not, and the target may be asked again.
+        """To be outrun by an attempt that began later is evidence, even where the lateness itself was none (with a
+        tight deadline); to be stopped before one's time is not, and the target may be asked again.
         """
         if not live.attempt.overdue:
             self._choice.again(live.target)

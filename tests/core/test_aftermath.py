@@ -200,6 +200,43 @@ def test_on_asyncio() -> None:
         runner.run(main())
 
 
+def test_a_probe_that_streams_on_does_not_hold_up_the_winner() -> None:
+    """Both run in tasks, and the reader of the winner is slow."""
+    down = True
+
+    async def recovers(request: Any) -> AsyncIterator[str]:
+        if down:
+            raise ConnectionRefusedError("refused")
+        await asyncio.sleep(5.0)
+        for number in range(300):
+            yield f"probe {number} "
+            await asyncio.sleep(0.01)
+
+    async def pours(request: Any) -> AsyncIterator[str]:
+        for number in range(300):
+            yield f"word {number} "
+            await asyncio.sleep(0.001)
+
+    async def main() -> None:
+        nonlocal down
+        failover = Failover([Target("a", astream=recovers), Target("b", astream=pours)], SETTINGS)
+        for _ in range(3):
+            assert len([chunk async for chunk in failover.astream("x")]) == 300
+        down = False
+        await asyncio.sleep(20.0)
+        read = []
+        async with asyncio.timeout(3600):
+            async for chunk in failover.astream("x"):
+                read.append(chunk)
+                if len(read) < 10:
+                    await asyncio.sleep(20.0)
+        assert read == [f"word {number} " for number in range(300)]
+        assert failover._book.snapshot["a"].breaker.state is CircuitState.RAMPING
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())
+
+
 @pytest.mark.parametrize("style", ["call", "stream"])
 def test_in_blocking_code(style: str) -> None:
     with VirtualWorld() as world:

@@ -122,6 +122,7 @@ def test_a_bug_in_a_validator_is_told_and_blames_no_target() -> None:
 def test_usage_and_model_are_kept_in_the_trace() -> None:
     class Reader:
         expects_finish = False
+        usage_adds_up = False
 
         def read(self, output: Any) -> Any:
             from failover_core.output import Reading
@@ -566,6 +567,15 @@ def test_a_rephrasing_that_fails_keeps_no_permit() -> None:
     assert in_flight(request) == 0
 
 
+@pytest.mark.parametrize("style", ["call", "stream"])
+def test_a_reader_that_is_none_keeps_no_permit(style: Any) -> None:
+    request = Stepper(failover_of(scripted("a", reader=object())), style)
+    if not request.done:
+        request.returns("a", "hello")
+    assert isinstance(request.error, AttributeError)
+    assert in_flight(request) == 0
+
+
 def test_values_that_are_no_text_are_never_concatenated() -> None:
     """Half of one target's table rows and all of another's are no answer."""
     failover = failover_of(Target("a", stream=iter), Target("b", stream=iter))
@@ -666,6 +676,7 @@ class ToolReader:
     """'{...}' is a part of a tool call, everything else text."""
 
     expects_finish = True
+    usage_adds_up = False
 
     def read_chunk(self, chunk: Any) -> Any:
         from failover_core.output import Reading

@@ -84,6 +84,7 @@ def test_a_refused_request_says_who_refused_it_and_why() -> None:
 def test_a_refusal_in_a_good_response_has_a_cause_too() -> None:
     class Refuses:
         expects_finish = False
+        usage_adds_up = False
 
         def read(self, output: Any) -> Any:
             from failover_core.output import Reading

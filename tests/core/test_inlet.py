@@ -29,6 +29,7 @@ class Piece:
 
 class PieceReader:
     expects_finish = True
+    usage_adds_up = False
 
     def read_chunk(self, piece: Piece) -> Reading:
         return Reading(
@@ -208,3 +209,14 @@ def test_hopeless_when_the_anchor_does_not_come() -> None:
     stream.take(Piece("unrelated words " * 40), NOW)
     assert stream.hopeless
     assert not inlet().hopeless
+
+
+@pytest.mark.parametrize(("adds_up", "total"), [(True, {"input": 7, "output": 3}), (False, {"output": 2})])
+def test_usage_is_added_up_where_the_reader_says_so(adds_up: bool, total: dict[str, int]) -> None:
+    class Reader(PieceReader):
+        usage_adds_up = adds_up
+
+    stream = Inlet(Target("t", stream=iter, reader=Reader()), 16, 0.3)
+    for usage in ({"input": 7}, None, {"output": 1}, {"output": 2}):
+        stream.take(Piece("word", usage=usage), NOW)
+    assert stream.usage == total

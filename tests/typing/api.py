@@ -191,6 +191,7 @@ def cheap_first(candidates: Sequence[Target], snapshot: Snapshot, request: Reque
 
 class Reader:
     expects_finish = True
+    usage_adds_up = False
 
     def read(self, output: Any) -> Reading:
         return Reading(text=output["text"], has_content=True, finish_reason=output.get("finish"))

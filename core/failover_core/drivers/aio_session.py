@@ -62,7 +62,7 @@ class Session:
         self._flow = flow
         self._value: Any = None
         self._error: BaseException | None = None
-        self._tasks = Tasks(self)
+        self._tasks: Tasks | None = None  # made when a second attempt begins
         self._at_wait = False
         self._inlined: Inline | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +94,7 @@ class Session:
                     self._begin(effect)
                 elif isinstance(effect, Cancel):
                     self._end(effect.number)
-                elif isinstance(effect, Detach):
+                elif isinstance(effect, Detach) and self._tasks is not None:
                     self._tasks.detach(effect)
                 reply = self.loop.time()
         except StopIteration as stop:
@@ -125,12 +125,13 @@ class Session:
         self._flow.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._tasks.end_all()
+        if self._tasks is not None:
+            self._tasks.end_all()
         self.inline = None
 
     def _next_event(self) -> Event:
         event = self.inbox.popleft()
-        if len(self.inbox) < MAX_WAITING_CHUNKS:
+        if self._tasks is not None and len(self.inbox) < MAX_WAITING_CHUNKS:
             self._tasks.make_room()
         return event
 
@@ -167,13 +168,15 @@ class Session:
     def _begin(self, start: Start) -> None:
         if self.inline is None and self._inlined is None and not self._tasks and not start.apart:
             self.inline = start
-        else:
-            self._tasks.begin(start)
+            return
+        if self._tasks is None:
+            self._tasks = Tasks(self)
+        self._tasks.begin(start)
 
     def _end(self, number: int) -> None:
         if self.inline is not None and self.inline.number == number:
             self._put_away()
-        else:
+        elif self._tasks is not None:
             self._tasks.end(number)
 
     async def call_inline(self) -> None:

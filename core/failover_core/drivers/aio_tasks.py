@@ -90,7 +90,7 @@ class Tasks:
         try:
             source = iterate(start.context.target, start.request)
             async for chunk in source:
-                while len(inbox) >= MAX_WAITING_CHUNKS:
+                while len(inbox) >= MAX_WAITING_CHUNKS and start.number in self._running:
                     self._room = asyncio.Event()
                     await self._room.wait()
                 if not self._tell(Chunk(start.number, chunk, loop.time())):

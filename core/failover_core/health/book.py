@@ -49,7 +49,7 @@ class HealthBook:
 
     def __init__(
         self,
-        names: Iterable[str],
+        names: Iterable[str] = (),
         *,
         rng: Random,
         emit: Callable[[Happening], None],
@@ -65,6 +65,13 @@ class HealthBook:
         self._budget_refill = retry_budget_refill
         self._habits: dict[str, dict[HabitKey, Habit]] = {name: {} for name in names}
         self._snapshot: dict[str, TargetState] = {name: TargetState() for name in self._habits}
+
+    def add(self, names: Iterable[str]) -> None:
+        """Keep health for these targets too; those that are known keep theirs."""
+        with self._lock:
+            for name in names:
+                self._habits.setdefault(name, {})
+            self._snapshot = {name: TargetState() for name in self._habits} | self._snapshot
 
     @property
     def snapshot(self) -> Mapping[str, TargetState]:
@@ -122,7 +129,9 @@ class HealthBook:
         self._tell(permit.name, old, new, reason, now)
 
     def answered(self, permit: Permit, now: float, durations: Sequence[tuple[HabitKey, float]] = ()) -> None:
-        """Settle after a completed, good answer. `durations` in seconds teach the target's habits; the first is its pace."""
+        """Settle after a completed, good answer. `durations`, in seconds, teach the target's habits; the first is its
+        pace.
+        """
         if permit.settled:
             return
         permit.settled = True

@@ -1,8 +1,8 @@
 """In which order are targets asked? A policy is a function, and users can pass their own.
 
-`policy(candidates, snapshot, request) -> candidates in order`: `candidates` are the targets that can take the request, in
-the order of the configuration; `snapshot` is what is believed of them now; `request` is a `RequestInfo`. Whatever the
-policy, tiers come first, and a target that is not available is passed over when its turn comes.
+`policy(candidates, snapshot, request) -> candidates in order`: `candidates` are the targets that can take the request,
+in the order of the configuration; `snapshot` is what is believed of them now; `request` is a `RequestInfo`. Whatever
+the policy, tiers come first, and a target that is not available is passed over when its turn comes.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def weighted(candidates: Sequence[Target], snapshot: Snapshot, request: RequestI
 def fastest(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
     """By tier, then by expected wait: the pace of late (peak-EWMA) times the requests in the queue, over the weight.
 
-    The load measure of Finagle's and Linkerd's balancers, on first-token times: total times would punish long answers. A
-    pace that has not been refreshed for a minute or more counts for less and less, so a target that was slow is tried
+    The load measure of Finagle's and Linkerd's balancers, on first-token times: total times would punish long answers.
+    A pace that has not been refreshed for a minute or more counts for less and less, so a target that was slow is tried
     again. All candidates are compared: with few targets a full scan costs less than two random choices lose.
     """
 
@@ -103,8 +103,8 @@ def expected_usd(target: Target, request: RequestInfo) -> float:
 
 
 def _sticky(candidates: Sequence[Target], request: RequestInfo) -> Sequence[Target] | None:
-    """Requests of one session go to one target as long as it is there (prompt caches live there), by weighted rendezvous
-    hashing (Thaler & Ravishankar 1998): when a target goes or comes, only its own sessions move.
+    """Requests of one session go to one target as long as it is there (prompt caches live there), by weighted
+    rendezvous hashing (Thaler & Ravishankar 1998): when a target goes or comes, only its own sessions move.
     """
     session = request.session
     if session is None:

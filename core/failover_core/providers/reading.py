@@ -20,6 +20,7 @@ class ChatReader:
     """Reads `ChatResponse` and `ChatChunk`. An answer without a finish reason was cut off."""
 
     expects_finish = True
+    usage_adds_up = False
 
     def read(self, output: ChatResponse) -> Reading:
         parts = output.message.parts

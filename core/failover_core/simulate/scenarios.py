@@ -1,7 +1,7 @@
 """The incidents that are lived through, as data. A scenario of your own is a JSON object with the same fields:
 
-    {"name": "brown-out", "seconds": 520, "traffic": {"rate": 2.0},
-     "incidents": [{"from_s": 100, "until_s": 400, "errors": 0.3, "slowdown": 3.0}]}
+{"name": "brown-out", "seconds": 520, "traffic": {"rate": 2.0},
+ "incidents": [{"from_s": 100, "until_s": 400, "errors": 0.3, "slowdown": 3.0}]}
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ SCENARIOS: tuple[Scenario, ...] = (
             Incident(WARM_UP_S + 60.0, WARM_UP_S + FAULT_S, silent=1.0),
         ),
     ),
-    replace(HEALTHY, name="reasoning mix", why="10 % of the requests think for 10 s", traffic=Traffic(thinking_share=0.1)),
+    replace(
+        HEALTHY, name="reasoning mix", why="10 % of the requests think for 10 s", traffic=Traffic(thinking_share=0.1)
+    ),
     Scenario(
         "all down",
         "every target fails for a minute: how hard is it knocked at closed doors?",

@@ -26,6 +26,7 @@ class Inlet:
     """
 
     __slots__ = (
+        "_adds_usage",
         "_hold_chars",
         "_hold_s",
         "_joiner",
@@ -76,6 +77,7 @@ class Inlet:
         self.first_content_s: float | None = None
         self.progress_s: float | None = None
         self._read = target.reader.read_chunk
+        self._adds_usage = target.reader.usage_adds_up
         self._texts: list[str] = []
         self._visible: int | None = None if hold_tool_calls else -1
         self._hold_chars = hold_back_tokens * CHARS_PER_TOKEN
@@ -106,7 +108,7 @@ class Inlet:
         if reading.opaque:
             self.opaque = True
         if reading.usage is not None:
-            self.usage = reading.usage
+            self.usage = added(self.usage, reading.usage) if self._adds_usage else reading.usage
         if reading.model is not None:
             self.model = reading.model
         if self._joiner is not None and not self._joiner.settled:
@@ -159,3 +161,8 @@ class Inlet:
             reader=self.target.reader,
             streamed=True,
         )
+
+
+def added(usage: Mapping[str, int] | None, more: Mapping[str, int]) -> Mapping[str, int]:
+    """Token counts by name, summed up."""
+    return {name: usage.get(name, 0) + more.get(name, 0) for name in {**usage, **more}} if usage else more

@@ -91,6 +91,7 @@ class ScriptedReader:
     """Reads words and the finish marker."""
 
     expects_finish = True
+    usage_adds_up = False
 
     def read(self, output: Any) -> Reading:
         return Reading(text=output, has_content=bool(output), finish_reason="stop")

@@ -41,7 +41,10 @@ _PARSERS_STUMBLE_OVER = (TypeError, AttributeError, LookupError, ArithmeticError
 
 _SDKS = re.compile(
     r"(?:openai|anthropic|google|vertexai|groq|mistralai|cohere|together|fireworks|ollama|litellm|botocore|boto3|huggingface_hub"
-    r"|replicate|cerebras|zai|zhipuai|dashscope|xai_sdk|langchain\w*|llama_index|failover_core\.providers)(?:\.|\Z)"
+    r"|replicate|cerebras|zai|zhipuai|dashscope|xai_sdk|llama_index|failover_core\.providers"
+    # LangChain's own packages by name: `langchain_utils` may well be the user's
+    r"|langchain(?:_(?:core|classic|community|openai|anthropic|google\w*|aws|azure\w*|mistralai|groq|cohere|fireworks|together"
+    r"|ollama|deepseek|xai|perplexity|huggingface|nvidia\w*|ibm|litellm|openrouter|cerebras|sambanova|upstage))?)(?:\.|\Z)"
 )
 _PLUMBING = re.compile(
     r"(?:httpx2?|httpcore2?|h11|aiohttp|urllib3|requests|anyio|pydantic\w*|tenacity|wrapt|jiter|orjson|typing_extensions"
