@@ -13,7 +13,6 @@ from .attempt import Attempt
 from .errors import not_built, of_a_closed_loop
 from .families import GEMINI, OTHER, Facts, Family, facts_of, family_of
 from .gemini import mend
-from .instrumentation import kept_back
 from .reader import ResponseReader
 from .requests import Request
 from .retries import switch_off
@@ -81,7 +80,7 @@ class LLMAdapter:
 
     def call(self, request: Request) -> Any:
         with self._attempt(self.built(), request, "") as attempt:
-            with kept_back(attempt.tape):
+            with attempt.kept_back:
                 answer = attempt.method(*attempt.args, **attempt.kwargs)
             return attempt.answered(answer)
 
@@ -89,17 +88,17 @@ class LLMAdapter:
         with self._attempt(self.built(), request, "stream_") as attempt:
             source: Any = None
             try:
-                with kept_back(attempt.tape):
+                with attempt.kept_back:
                     source = iter(attempt.method(*attempt.args, **attempt.kwargs))
                 while True:
-                    with kept_back(attempt.tape):
+                    with attempt.kept_back:
                         chunk = next(source, _END)
                     if chunk is _END:
                         break
                     yield attempt.answered(chunk)
                 attempt.ended()
             finally:
-                with kept_back(attempt.tape):
+                with attempt.kept_back:
                     _close(source)
 
     async def acall(self, request: Request) -> Any:
@@ -130,7 +129,7 @@ class LLMAdapter:
 
     async def _acall(self, llm: LLM, request: Request) -> Any:
         with self._attempt(llm, request, "a") as attempt:
-            with kept_back(attempt.tape):
+            with attempt.kept_back:
                 answer = await attempt.method(*attempt.args, **attempt.kwargs)
             return attempt.answered(answer)
 
@@ -138,17 +137,17 @@ class LLMAdapter:
         with self._attempt(llm, request, "astream_") as attempt:
             source: Any = None
             try:
-                with kept_back(attempt.tape):
+                with attempt.kept_back:
                     source = aiter(await attempt.method(*attempt.args, **attempt.kwargs))
                 while True:
-                    with kept_back(attempt.tape):
+                    with attempt.kept_back:
                         chunk = await anext(source, _END)
                     if chunk is _END:
                         break
                     yield attempt.answered(chunk)
                 attempt.ended()
             finally:
-                with kept_back(attempt.tape):
+                with attempt.kept_back:
                     await _aclose(source)
 
     def _attempt(self, llm: LLM, request: Request, style: str) -> Attempt:

@@ -12,7 +12,7 @@ from llama_index.core.llms import LLM
 
 from .errors import raise_reported, true_error
 from .families import Facts, Family
-from .instrumentation import AttemptSpan, Report
+from .instrumentation import AttemptSpan, KeptBack, without_span
 from .requests import Request
 
 _PRODUCER = "_failover_target"
@@ -30,10 +30,10 @@ class Attempt:
 
     Attributes:
         method, args, kwargs: what to call.
-        tape: where the LLM's own reports go.
+        kept_back: the context to do it in, so that the LLM's own reports are not seen.
     """
 
-    __slots__ = ("_last", "_output_cls", "_span", "_target", "args", "kwargs", "method", "tape")
+    __slots__ = ("_last", "_output_cls", "_span", "_target", "args", "kept_back", "kwargs", "method")
 
     def __init__(self, target: str, llm: LLM, family: Family, facts: Facts, request: Request, style: str) -> None:
         if request.endpoint == "chat_with_tools" and not hasattr(llm, "chat_with_tools"):
@@ -43,16 +43,16 @@ class Attempt:
         method = style + request.endpoint
         parsing = request.endpoint == "structured_predict"
         under_way = current_attempt()
-        self.method = getattr(llm, method)
+        self.method = getattr(llm, method) if parsing else without_span(getattr(llm, method))
         self.args, self.kwargs = request.arguments_for(family, facts.model, thinks=facts.thinks)
-        self.tape: list[Report] = []
+        self.kept_back = KeptBack()
         self._target = target
         self._output_cls = request.args[0] if parsing else object
         self._last: Any = None
         self._span = AttemptSpan(target, method, llm) if request.spans else None
         if under_way is not None:
             if parsing:
-                request.tapes[under_way.number] = self.tape
+                request.tapes[under_way.number] = self.kept_back.tape
             elif under_way.remaining_s is not None and family.timeout_kwarg is not None:
                 self.kwargs.setdefault(family.timeout_kwarg, max(under_way.remaining_s, 0.001))
 

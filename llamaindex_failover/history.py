@@ -59,13 +59,12 @@ def portable(messages: Sequence[ChatMessage], family: Family, model: str | None 
 
 def copied(message: ChatMessage) -> ChatMessage:
     """A message that shares nothing changeable with the original; media are shared, since nobody edits bytes in place."""
-    copy = message.model_copy()
-    copy.blocks = [block.model_copy(deep=not isinstance(block, TextBlock | ImageBlock)) for block in message.blocks]
-    if message.additional_kwargs:
-        copy.additional_kwargs = _deep(message.additional_kwargs)
-    else:
-        copy.additional_kwargs = {}
-    return copy
+    blocks = [
+        block.__copy__() if isinstance(block, TextBlock | ImageBlock) else block.model_copy(deep=True)
+        for block in message.blocks
+    ]
+    extra = _deep(message.additional_kwargs) if message.additional_kwargs else {}
+    return message.model_copy(update={"blocks": blocks, "additional_kwargs": extra})
 
 
 def _deep(value: Any) -> Any:

@@ -9,8 +9,7 @@ reports go on a tape: thrown away as a rule, and played back where an attempt's 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
 from threading import Lock
@@ -20,7 +19,7 @@ from uuid import uuid4
 from failover_core.context import current_attempt
 from llama_index.core.callbacks import CallbackManager
 from llama_index_instrumentation import get_dispatcher
-from llama_index_instrumentation.dispatcher import Dispatcher
+from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR, Dispatcher
 from llama_index_instrumentation.span import active_span_id
 
 Report = tuple[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]]
@@ -60,14 +59,25 @@ def _gated(report: Callable[..., Any]) -> Callable[..., Any]:
     return gate
 
 
-@contextmanager
-def kept_back(tape: list[Report]) -> Iterator[None]:
-    """Inside, everything reported to LlamaIndex goes on `tape`."""
-    token = _tape.set(tape)
-    try:
-        yield
-    finally:
-        _tape.reset(token)
+class KeptBack:
+    """A context in which everything reported to LlamaIndex goes on `tape`. It can be entered again, for each chunk."""
+
+    __slots__ = ("_token", "tape")
+
+    def __init__(self) -> None:
+        self.tape: list[Report] = []
+
+    def __enter__(self) -> None:
+        self._token = _tape.set(self.tape)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _tape.reset(self._token)
+
+
+def without_span(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` without LlamaIndex's span around it, which nobody would see and which costs more than a failover does."""
+    inner = getattr(method, "__wrapped__", None)
+    return inner if inner is not None and hasattr(inner, DISPATCHER_SPAN_DECORATED_ATTR) else method
 
 
 def play(tape: list[Report], callback_manager: CallbackManager) -> None:

@@ -54,6 +54,7 @@ class FailoverLLM(StructuredEndpoints):
     _sized: bool = PrivateAttr()
     _thinking: bool = PrivateAttr()
     _prompted: bool = PrivateAttr()
+    _payload: dict[str, Any] = PrivateAttr()
 
     def __init__(
         self,
@@ -82,6 +83,8 @@ class FailoverLLM(StructuredEndpoints):
         self._sized = any(target.context_window_tokens is not None for target in failover.targets)
         self._thinking = any(adapter.facts is not None and adapter.facts.thinks for adapter in adapters)
         self._prompted = bool(kwargs.get("system_prompt"))
+        names = [target.name for target in failover.targets]
+        self._payload = {"class_name": self.class_name(), **self._metadata.model_dump(), "targets": names}
         install()
 
     @classmethod
@@ -100,8 +103,7 @@ class FailoverLLM(StructuredEndpoints):
 
     def to_payload(self) -> dict[str, Any]:
         """What events tell of this LLM; never a key."""
-        names = [target.name for target in self._failover.targets]
-        return {"class_name": self.class_name(), **self._metadata.model_dump(), "targets": names}
+        return dict(self._payload)
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return [("targets", [target.name for target in self._failover.targets])]

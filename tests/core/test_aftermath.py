@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+
 from failover_core import Failover, FailureKind, OutputRejected, Settings, Target
 from failover_core.drivers.world import RealWorld
 from failover_core.effects import Chunk, Elapsed, Ended, Event, Failed, Returned

@@ -16,6 +16,7 @@ from math import inf
 from typing import Any
 
 import pytest
+
 from failover_core import (
     DeadlineExceeded,
     Failover,
@@ -302,7 +303,12 @@ def test_several_events_during_a_slow_cleanup() -> None:
             await asyncio.sleep(1.0)
             raise ConnectionResetError("reset")
 
-        targets = [Target("a", acall=silent), Target("b", acall=fails), Target("c", acall=fails), Target("d", acall=answer)]
+        targets = [
+            Target("a", acall=silent),
+            Target("b", acall=fails),
+            Target("c", acall=fails),
+            Target("d", acall=answer),
+        ]
         rules = Settings(hedge="off", answer_s=1.0, same_target_retries=0)
         assert await Failover(targets, rules).acall("x") == "hello"
         assert silent.cleaned
@@ -901,8 +907,9 @@ def blocking(request: Any) -> str:
 
 
 def blocking_words(request: Any) -> Iterator[str]:
-    for word in ("one ", "two ", threading.current_thread().name):
-        yield word
+    yield "one "
+    yield "two "
+    yield threading.current_thread().name
 
 
 def test_a_sync_callable_runs_on_a_worker_with_the_caller_s_context() -> None:
@@ -943,9 +950,7 @@ def test_silent_sync_targets_never_keep_others_waiting() -> None:
     gates = [Gate() for _ in range(40)]
 
     async def main() -> None:
-        calls = [
-            asyncio.ensure_future(failover(Target("a", call=gate), answer_s=0.01).acall("x")) for gate in gates
-        ]
+        calls = [asyncio.ensure_future(failover(Target("a", call=gate), answer_s=0.01).acall("x")) for gate in gates]
         assert await asyncio.gather(*calls) == ["from the backup"] * 40
         assert await asyncio.wait_for(failover(Target("a", call=blocking)).acall("x"), PATIENCE_S)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from failover_core.stream.anchor import ANCHOR_CHARS, SHORT_ANCHOR_CHARS, WINDOW_CHARS, Joiner
-from failover_core.stream.resume import resume_instruction
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from failover_core.stream.anchor import ANCHOR_CHARS, SHORT_ANCHOR_CHARS, WINDOW_CHARS, Joiner
+from failover_core.stream.resume import resume_instruction
 
 STORY = (
     "Once upon a time there was a fox who lived in the forest. Every morning, when the fog lifted, she walked to the "
@@ -77,7 +78,7 @@ def test_white_space_that_was_shown_is_not_shown_again() -> None:
 
 
 def test_a_text_without_spaces() -> None:
-    story = "从前有座山，山里有座庙，庙里有个老和尚，他每天给小和尚讲一个不同的故事，讲到月亮升起来为止。"
+    story = "从前有座山、山里有座庙、庙里有个老和尚、他每天给小和尚讲一个不同的故事、讲到月亮升起来为止。"
     for cut in range(1, len(story)):
         assert joined(story[:cut], story, [2]) == story
         assert joined(story[:cut], quoted(story[:cut]) + story[cut:], [3]) == story

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from failover_core import Failure, FailureKind
 from failover_core.events import CircuitChanged, TargetParked
 from failover_core.health.book import MAX_KINDS, HealthBook, Permit

@@ -6,15 +6,16 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from failover_core import Failure, FailureKind
 from failover_core.events import CircuitChanged
 from failover_core.health.book import HealthBook, Permit
 from failover_core.health.breaker import PROBE_LEASE_S, Admission, Breaker, CircuitState
 from failover_core.health.suspicion import ERROR_NATS, OVERDUE_NATS
 from failover_core.policy.verdicts import RULES
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 NAMES = ("a",)
 LONG_S = 400.0  # longer than parking and the longest rate limit

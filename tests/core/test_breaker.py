@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from failover_core.health.breaker import (
     BASE_COOLDOWN_S,
     FLOOR_INTERVAL_S,
@@ -37,7 +38,9 @@ BREAKERS = {
 }
 
 
-def fails(breaker: Breaker, now: float = NOW, *, epoch: int | None = None, trip: bool = False, doubtful: bool = False) -> Breaker:
+def fails(
+    breaker: Breaker, now: float = NOW, *, epoch: int | None = None, trip: bool = False, doubtful: bool = False
+) -> Breaker:
     return failed(
         breaker,
         breaker.epoch if epoch is None else epoch,

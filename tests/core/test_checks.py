@@ -6,12 +6,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from failover_core import FailureKind, OutputRejected
 from failover_core.checks import built_in, judge, loops_at_the_end
 from failover_core.output import PLAIN, Finished
 from failover_core.testing.scripted import ScriptedReader
-from hypothesis import given
-from hypothesis import strategies as st
 
 GOOD = Finished("All is well.", "All is well.", has_content=True, finish_reason="stop", reader=ScriptedReader())
 
@@ -130,7 +131,7 @@ def test_a_bug_in_a_validator_is_a_local_error() -> None:
 
 SENTENCE = "I will think about this once more. "
 PROSE = (
-    "The old lighthouse keeper had three daughters, and each of them wanted to leave the island for a reason of her own. "
+    "The old lighthouse keeper had three daughters, and each of them wanted to leave the island for her own reason. "
     "The eldest dreamt of the city, the second of the sea, and the youngest of a library that she had seen in a book. "
 )
 
@@ -144,7 +145,7 @@ LOOPS = {
     "a long paragraph": PROSE + (PROSE + SENTENCE + "Then it was winter, and nobody came. ") * 4,
     "lines of code": "x = []\n" + "    x.append(0)\n" * 40,
     "JSON objects": '{"rows": [' + '{"id": 0, "name": ""}, ' * 30,
-    "Chinese": "从前有座山，山里有座庙，庙里有个老和尚在讲故事。" * 15,
+    "Chinese": "从前有座山、山里有座庙、庙里有个老和尚在讲故事。" * 15,
     "emoji": "Well done! " + "🎉" * 300,
     "new lines with a word": "a list:\n" + "- item\n\n" * 50,
 }

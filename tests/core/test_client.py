@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from failover_core import ConfigError, Failover, Outcome, RequestInfo, Settings, Target
 from failover_core.events import CircuitChanged
 
@@ -81,13 +82,11 @@ def test_names_are_unique() -> None:
     twins = [Target("a", call=answer), Target("b", call=answer), Target("a", acall=answer_async)]
     with pytest.raises(ConfigError) as caught:
         Failover(twins)
-    assert str(caught.value) == (
-        "Two targets are called 'a': health is kept by name, so give each its own name="
-    )
+    assert str(caught.value) == ("Two targets are called 'a': health is kept by name, so give each its own name=")
 
 
 def test_two_lambdas_are_told_to_get_names() -> None:
-    with pytest.raises(ConfigError, match="'<lambda>'.*give each its own name="):
+    with pytest.raises(ConfigError, match=r"'<lambda>'.*give each its own name="):
         Failover([lambda request: 1, lambda request: 2])
 
 
@@ -99,7 +98,9 @@ def test_settings_are_settings(settings: Any) -> None:
 
 @pytest.mark.parametrize("policy", ["quickest", None, 3])
 def test_an_unknown_policy_lists_those_that_exist(policy: Any) -> None:
-    with pytest.raises(ConfigError, match="write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', or pass"):
+    with pytest.raises(
+        ConfigError, match="write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', or pass"
+    ):
         Failover([answer], policy=policy)
 
 

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 import pytest
+
 from failover_core.effects import Returned
 from failover_core.testing.clock import START_S, Deadlock, VirtualLoop, VirtualWorld
 

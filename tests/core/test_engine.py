@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from failover_core import (
     AllTargetsFailed,
     DeadlineExceeded,
@@ -154,7 +155,9 @@ def test_attempts_are_kept_for_other_targets_rather_than_spent_on_retries() -> N
 
 
 def test_nobody_can_take_the_request() -> None:
-    request = Stepper(failover_of(scripted("a", lacks=frozenset({"images"}))), info=RequestInfo(needs=frozenset({"images"})))
+    request = Stepper(
+        failover_of(scripted("a", lacks=frozenset({"images"}))), info=RequestInfo(needs=frozenset({"images"}))
+    )
     assert isinstance(request.error, NoTargetAvailable)
     assert request.trace.skipped == {"a": "it cannot do images"}
     assert request.started == []
@@ -527,7 +530,9 @@ def test_bad_output_that_was_shown_cannot_be_mended_by_more_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "info"), [({"midstream": "raise"}, None), ({}, RequestInfo(structured=True))], ids=["off", "structured"]
+    ("settings", "info"),
+    [({"midstream": "raise"}, None), ({}, RequestInfo(structured=True))],
+    ids=["off", "structured"],
 )
 def test_going_on_is_not_always_allowed(settings: dict[str, Any], info: RequestInfo | None) -> None:
     request = streaming("a", "b", info=info, **settings)

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from failover_core import Failover, FailoverError, FailureKind, RequestInfo, StreamInterrupted
-from failover_core.testing.scripted import Finish, ScriptedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from failover_core import Failover, FailoverError, FailureKind, RequestInfo, StreamInterrupted
+from failover_core.testing.scripted import Finish, ScriptedError
 from stepping import Stepper, failover_of, scripted
 
-ANSWER = "The quick brown fox jumps over the lazy dog, and then it sleeps all day in the green grass behind the old barn."
+ANSWER = (
+    "The quick brown fox jumps over the lazy dog, and then it sleeps all day in the green grass behind the old barn."
+)
 WORDS = [word + " " for word in ANSWER.split(" ")]
 ERRORS = {
     "503": lambda: ScriptedError(503),

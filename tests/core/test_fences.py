@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import failover_core
 import pytest
+
+import failover_core
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "failover_core"
@@ -144,7 +145,9 @@ def test_the_list_of_pure_modules_is_not_out_of_date() -> None:
 def test_random_sources_are_injected(name: str, module: str) -> None:
     """`Random` as a type, or one made where a `Failover` is; never the module's own, shared one."""
     tree = tree_of(CORE / name)
-    used = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == module]
+    used = [
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == module
+    ]
     imported = [
         alias.name
         for node in ast.walk(tree)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from failover_core import RequestInfo, Target
 from failover_core.policy.guards import Style, cannot, does_not_fit, lacks, no_callable, roomier
 

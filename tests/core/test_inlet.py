@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from failover_core import Target
 from failover_core.output import Reading
 from failover_core.stream.inlet import Inlet

@@ -6,6 +6,9 @@ from math import exp, log
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from failover_core.health.latency import (
     COLD_STALL_S,
     MIN_LIMIT_S,
@@ -18,8 +21,6 @@ from failover_core.health.latency import (
     stall_s,
     typical_s,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def habit_of(*seconds: float) -> Habit:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from failover_core import RequestInfo, Settings, Target
 from failover_core.health.book import HealthBook
 from failover_core.limits import PROBE_HEAD_START_S, Limit, limit_for, stall_limit_s
@@ -140,7 +141,9 @@ def test_a_deadline_does_not_make_a_probe_wait_longer() -> None:
     assert limit(probing=True, remaining_s=1.0) == Limit(0.5, counts=False)
 
 
-@pytest.mark.parametrize("shortened", [{"probing": True}, {"remaining_s": 20.0}, {"probing": True, "remaining_s": 20.0}, {}])
+@pytest.mark.parametrize(
+    "shortened", [{"probing": True}, {"remaining_s": 20.0}, {"probing": True, "remaining_s": 20.0}, {}]
+)
 def test_what_the_limit_would_be_without_head_start_and_deadline(shortened: dict[str, Any]) -> None:
     found = whole_limit(**shortened)
     assert found is not None

@@ -7,6 +7,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
+
 from failover_core import ConfigError, RequestInfo, Target
 from failover_core.output import PLAIN
 

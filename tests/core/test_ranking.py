@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+
 from failover_core import ConfigError, RequestInfo, Target
 from failover_core.health.state import TargetState
 from failover_core.policy.ranking import (
@@ -159,6 +160,6 @@ def test_an_unknown_name_lists_those_that_exist() -> None:
     with pytest.raises(ConfigError) as caught:
         named("best")
     assert str(caught.value) == (
-        "policy='best' does not exist: write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', or pass "
-        "a function of (candidates, snapshot, request)"
+        "policy='best' does not exist: write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', "
+        "or pass a function of (candidates, snapshot, request)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 
 import pytest
+
 from failover_core.health.ratelimit import MAX_BLOCK_S, MAX_GUESS_S, NO_LIMIT, RateLimit, answered, limited
 
 NOW = 1000.0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from failover_core.stream.anchor import ANCHOR_CHARS
-from failover_core.stream.resume import resume_instruction
 from hypothesis import given
 from hypothesis import strategies as st
+
+from failover_core.stream.anchor import ANCHOR_CHARS
+from failover_core.stream.resume import resume_instruction
 
 STORY = "Once upon a time there was a fox who lived in the forest of the great big mountain."
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from failover_core import Failover, Settings, classify
 from failover_core.drivers.sim import Simulation
 from failover_core.engine import answer_flow, plan

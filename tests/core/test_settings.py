@@ -7,6 +7,7 @@ from math import inf, nan
 from typing import Any
 
 import pytest
+
 from failover_core import ConfigError, FailoverError, Settings
 
 LIMITS = ["deadline_s", "first_token_s", "stall_s", "answer_s"]

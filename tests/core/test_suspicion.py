@@ -5,6 +5,9 @@ from __future__ import annotations
 from math import exp
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from failover_core.health.suspicion import (
     BAD_OUTPUT_NATS,
     DEGRADED_NATS,
@@ -14,8 +17,6 @@ from failover_core.health.suspicion import (
     TRIP_NATS,
     updated,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 NATS = st.floats(-5, 5)
 SECONDS = st.floats(0, 1e6)
@@ -29,7 +30,9 @@ def after(*evidence: float, every_s: float = 0.0) -> float:
 
 
 @pytest.mark.parametrize(
-    ("nats", "needed"), [(ERROR_NATS, 3), (OVERDUE_NATS, 4), (BAD_OUTPUT_NATS, 6)], ids=["errors", "overdue", "bad output"]
+    ("nats", "needed"),
+    [(ERROR_NATS, 3), (OVERDUE_NATS, 4), (BAD_OUTPUT_NATS, 6)],
+    ids=["errors", "overdue", "bad output"],
 )
 def test_how_many_bad_events_in_a_row_trip(nats: float, needed: int) -> None:
     assert after(*[nats] * (needed - 1)) < TRIP_NATS

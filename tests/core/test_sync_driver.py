@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+
 from failover_core import DeadlineExceeded, Failover, RequestInfo, RequestRejected, Settings, StreamInterrupted, Target
 from failover_core.context import current_attempt
 from failover_core.drivers.sync import MAX_WAITING_CHUNKS
@@ -452,9 +453,7 @@ def test_a_slow_reader_of_a_threaded_stream_is_not_a_stall() -> None:
                 world.sleep(0.5)
                 yield f"word {number} "
 
-        routes = Failover(
-            [Target("a", stream=words), Target("b", stream=backup_words)], Settings(), world=world
-        )
+        routes = Failover([Target("a", stream=words), Target("b", stream=backup_words)], Settings(), world=world)
         stream = routes.stream("x")
         for _ in stream:
             world.sleep(25.0)

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from failover_core import Failover, FailureKind, Settings, Target, Verdict
 from failover_core.events import (
     AttemptEnded,
@@ -123,7 +124,9 @@ def test_a_request_that_nobody_may_take_is_lost_too(heard: list[Any]) -> None:
     book = failover._book
     permit = book.admit("a", 1000.0)
     assert permit is not None
-    book.failed(permit, 1000.0, failover._desk.classify(ScriptedError(429, headers={"retry-after": "99"})), 0, parks=False)
+    book.failed(
+        permit, 1000.0, failover._desk.classify(ScriptedError(429, headers={"retry-after": "99"})), 0, parks=False
+    )
     Stepper(failover)
     assert names(heard) == ["RequestLost"]
 

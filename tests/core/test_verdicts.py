@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 
 import pytest
+
 from failover_core import Failure, FailureKind, Settings
 from failover_core.health.suspicion import BAD_OUTPUT_NATS, DEGRADED_NATS, ERROR_NATS
 from failover_core.policy.verdicts import RULES, NextTarget, Rule, may_go_on, retry_delay_s

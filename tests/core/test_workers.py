@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from failover_core.drivers import workers
 from failover_core.drivers.workers import Workers
 

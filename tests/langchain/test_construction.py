@@ -200,7 +200,7 @@ def test_without_langchain_core_the_extra_is_named() -> None:
 
 def test_the_import_pulls_in_no_sdk() -> None:
     code = (
-        "import sys, langchain_failover\n"
+        "import sys\nfrom langchain_failover import ChatFailover\n"
         "print([m for m in ('openai', 'anthropic', 'google.genai', 'langchain', "
         "'failover_core.providers', 'aiohttp') if m in sys.modules])"
     )
