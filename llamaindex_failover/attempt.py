@@ -36,7 +36,7 @@ class Attempt:
     __slots__ = ("_last", "_output_cls", "_span", "_target", "args", "kept_back", "kwargs", "method")
 
     def __init__(self, target: str, llm: LLM, family: Family, facts: Facts, request: Request, style: str) -> None:
-        if request.endpoint == "chat_with_tools" and not hasattr(llm, "chat_with_tools"):
+        if request.endpoint == "chat_with_tools" and not hasattr(llm, style + request.endpoint):
             if request.args[0]:
                 raise OutputRejected(f"{type(llm).__name__} cannot call tools")
             request = request.as_plain_chat()

@@ -30,7 +30,7 @@ class VisibleCall:
 
     def __init__(self, llm: LLM, failover: Failover, request: Request, info: RequestInfo) -> None:
         self.callback_manager: CallbackManager = llm.callback_manager
-        self.rate_limiter = llm.rate_limiter
+        self.rate_limiter = getattr(llm, "rate_limiter", None)  # older versions of LlamaIndex have none
         self.to_payload = llm.to_payload
         self.to_dict = llm.to_payload  # what the decorators of older versions ask for
         self._failover = failover

@@ -189,12 +189,19 @@ class Endpoints(FunctionCallingLLM):
         raise NotImplementedError("each target prepares its own tools: call chat_with_tools or one of its twins")
 
     def get_tool_calls_from_response(
-        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+        self, response: ChatResponse, error_on_no_tool_call: bool | None = None, **kwargs: Any
     ) -> list[ToolSelection]:
-        """The tool calls in a response, read by the target that made it."""
+        """The tool calls in a response, read by the target that made it.
+
+        Args:
+            response: an answer, or a chunk of one.
+            error_on_no_tool_call: raise a ValueError when there is none; None = as that target does by default.
+        """
         producer = producer_of(response)
         llm = next((adapter_of(t).llm for t in self.failover.targets if t.name == producer), None)
-        return selections(response, llm, error_on_no_tool_call=error_on_no_tool_call, **kwargs)
+        if error_on_no_tool_call is not None:
+            kwargs["error_on_no_tool_call"] = error_on_no_tool_call
+        return selections(response, llm, **kwargs)
 
 
 def _shown(tools: Sequence[BaseTool], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def facts_of(llm: LLM, family: Family) -> Facts:
     model = named if isinstance(named, str) and named != "unknown" else None
     window = metadata.context_window if metadata is not None else None
     lacks = set(family.cannot_read)
-    if metadata is None or not metadata.is_function_calling_model or not hasattr(llm, "chat_with_tools"):
+    if metadata is None or not metadata.is_function_calling_model:
         lacks.add("tools")
     if model is not None and family.official and _TEXT_ONLY.match(model):
         lacks.update(("images", "files"))

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from failover_core import ConfigError, Failover, RequestInfo, Settings
+from failover_core import ConfigError, Failover, RequestInfo, Settings, Target
 from failover_core.policy.ranking import Policy
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.types import PydanticProgramMode
 
+from .families import OTHER
 from .instrumentation import install
 from .metadata import common_metadata
 from .requests import Endpoint, Request, info_of
@@ -66,7 +67,8 @@ class FailoverLLM(StructuredEndpoints):
         **kwargs: Any,
     ) -> None:
         if failover is None:
-            failover = Failover(as_targets(targets), settings, policy)
+            made = as_targets(targets)
+            failover = Failover(made, settings if settings is not None else default_settings(made), policy)
         elif targets or settings is not None:
             raise ConfigError("failover= brings its own targets and settings: pass either it or targets=")
         adapters = [adapter_of(target) for target in failover.targets]
@@ -116,7 +118,8 @@ class FailoverLLM(StructuredEndpoints):
         return Request(endpoint, args, kwargs, spans=self.show_attempts)
 
     def _info(self, request: Request) -> RequestInfo:
-        return info_of(request, sized=self._sized, thinking=self._thinking)
+        selective = len(self._failover.targets) > 1
+        return info_of(request, selective=selective, sized=self._sized, thinking=self._thinking)
 
     # -- copies and data --------------------------------------------------------------------------------------
 
@@ -149,6 +152,14 @@ class FailoverLLM(StructuredEndpoints):
     def _arguments(self) -> dict[str, Any]:
         fields = [name for name in type(self).model_fields if name not in ("callback_manager", "rate_limiter")]
         return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
+
+
+def default_settings(targets: Sequence[Target]) -> Settings:
+    """The defaults; but what the only target says is taken as it is where nothing is known of its class: nobody else could be
+    asked, and an answer that looks empty may be all it has to say.
+    """
+    alone = len(targets) == 1 and adapter_of(targets[0]).family is OTHER
+    return Settings(output_checks=not alone)
 
 
 def _rebuilt(cls: type[FailoverLLM], arguments: dict[str, Any]) -> FailoverLLM:

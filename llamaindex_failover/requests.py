@@ -95,22 +95,23 @@ class Request:
         return replace(self, args=([*self.args[0], *more],))
 
 
-def info_of(request: Request, *, sized: bool, thinking: bool) -> RequestInfo:
+def info_of(request: Request, *, selective: bool, sized: bool, thinking: bool) -> RequestInfo:
     """What the core may know of a request.
 
     Args:
-        sized: some target's context window is known, so the prompt's size is worth an estimate.
+        selective: there is a choice of targets, so that what a request needs matters. A single target speaks for itself.
+        sized: some target's context window is known, so that the prompt's size is worth an estimate.
         thinking: some target was set up to reason first.
     """
     kwargs = request.kwargs
-    needs = {_NEED_OF_BLOCK[kind] for kind in _media_of(request.messages)}
+    needs = {_NEED_OF_BLOCK[kind] for kind in _media_of(request.messages)} if selective else set()
     uses_tools = bool(request.endpoint == "chat_with_tools" and request.args[0]) or bool(kwargs.get("tools"))
-    if uses_tools:
+    if uses_tools and selective:
         needs.add("tools")
     limits = (kwargs.get("llm_kwargs") or kwargs) if request.endpoint == "structured_predict" else kwargs
     limit = next((limits[name] for name in _OUTPUT_LIMITS if isinstance(limits.get(name), int)), None)
     return RequestInfo(
-        prompt_tokens=_chars_of(request) // CHARS_PER_TOKEN if sized else None,
+        prompt_tokens=_chars_of(request) // CHARS_PER_TOKEN if sized and selective else None,
         max_output_tokens=limit,
         thinking=thinking,
         needs=frozenset(needs),
@@ -164,7 +165,7 @@ def _structured(args: tuple[Any, ...], kwargs: dict[str, Any], family: Family, m
     llm_kwargs = kwargs.get("llm_kwargs")
     if llm_kwargs and "tool_choice" in llm_kwargs and family.official and family is not OPENAI:
         del llm_kwargs["tool_choice"]  # their own way to structured output has no tools to choose from
-    return (output_cls, prompt), kwargs
+    return (), {"output_cls": output_cls, "prompt": prompt, **kwargs}
 
 
 def _copied(value: Any) -> Any:

@@ -31,8 +31,8 @@ class StructuredEndpoints(Endpoints):
         if self.pydantic_program_mode is not PydanticProgramMode.DEFAULT:
             return super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire()
+        if (limiter := getattr(self, "rate_limiter", None)) is not None:
+            limiter.acquire()
         outcome = self.failover.run(request, self._info(request))
         self._tell(request, outcome.trace)
         return outcome.value
@@ -43,8 +43,8 @@ class StructuredEndpoints(Endpoints):
         if self.pydantic_program_mode is not PydanticProgramMode.DEFAULT:
             return await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
-        if self.rate_limiter is not None:
-            await self.rate_limiter.async_acquire()
+        if (limiter := getattr(self, "rate_limiter", None)) is not None:
+            await limiter.async_acquire()
         outcome = await self.failover.arun(request, self._info(request))
         self._tell(request, outcome.trace)
         return outcome.value
@@ -55,8 +55,8 @@ class StructuredEndpoints(Endpoints):
         if self.pydantic_program_mode is not PydanticProgramMode.DEFAULT:
             return super().stream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire()
+        if (limiter := getattr(self, "rate_limiter", None)) is not None:
+            limiter.acquire()
         return begun(self._objects(request))
 
     async def astream_structured_predict(
@@ -65,8 +65,8 @@ class StructuredEndpoints(Endpoints):
         if self.pydantic_program_mode is not PydanticProgramMode.DEFAULT:
             return await super().astream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
-        if self.rate_limiter is not None:
-            await self.rate_limiter.async_acquire()
+        if (limiter := getattr(self, "rate_limiter", None)) is not None:
+            await limiter.async_acquire()
         objects = self._aobjects(request)
         started = await abegun(objects)
 

@@ -47,23 +47,21 @@ def understood(choice: Any) -> tuple[str, str | None]:
     return ("required", name) if name else (_MODES.get(choice.get("type", "auto"), "auto"), None)
 
 
-def selections(
-    response: ChatResponse, llm: LLM | None, *, error_on_no_tool_call: bool, **kwargs: Any
-) -> list[ToolSelection]:
+def selections(response: ChatResponse, llm: LLM | None, **kwargs: Any) -> list[ToolSelection]:
     """The tool calls in a response, read by the LLM that wrote it; from its blocks when that LLM cannot read any.
 
     Raises:
-        ValueError: when there is none and `error_on_no_tool_call` is set, as LlamaIndex's own classes do.
+        ValueError: when there is none, unless `error_on_no_tool_call=False` is given, as LlamaIndex's own classes do.
     """
     reads = getattr(llm, "get_tool_calls_from_response", None)
     if reads is not None:
         try:
-            found: list[ToolSelection] = reads(response, error_on_no_tool_call=error_on_no_tool_call, **kwargs)
+            found: list[ToolSelection] = reads(response, **kwargs)
             return found
         except NotImplementedError:
             pass
     calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
-    if not calls and error_on_no_tool_call:
+    if not calls and kwargs.get("error_on_no_tool_call", True):
         raise ValueError("Expected at least one tool call, but got 0 tool calls.")
     return [
         ToolSelection(

@@ -69,6 +69,18 @@ class Choice:
                     break
         return found
 
+    def next_available_s(self, now: float) -> float | None:
+        """When the next untried candidate could be asked: `now`, or a later time, or None when none is left."""
+        states = self._book.snapshot
+        soonest_s: float | None = None
+        for target in self._candidates:
+            if target.name not in self._out:
+                wait_s = states[target.name].available_in_s(now)
+                if wait_s <= 0.0:
+                    return now
+                soonest_s = now + wait_s if soonest_s is None else min(soonest_s, now + wait_s)
+        return soonest_s
+
     def any_left(self, fits: Callable[[Target], bool]) -> bool:
         """Is there an untried candidate like this?"""
         return any(fits(target) for target in self._rest())

@@ -185,7 +185,7 @@ def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
     seen = live.inlet.seen
     bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
     possible = can_go_on(route, live) and not bad_text
-    route.fail(live, broken, after_showing=Verdict.RESUMED if possible else Verdict.NEXT)
+    route.fail(live, broken, after_showing=Verdict.RESUMED if possible else Verdict.RAISE)
     if route.decided_by is not None and not route.shown:
         raise final_error(route)
     if route.decided_by is not None or not possible:

@@ -14,7 +14,7 @@ from .choice import Choice
 from .context import AttemptContext
 from .effects import Start, Wait
 from .events import AttemptEnded, AttemptOverdue, AttemptStarted
-from .failure import Failure
+from .failure import Failure, FailureKind
 from .health.book import Permit
 from .health.breaker import Admission
 from .health.suspicion import OUTRUN_NATS, OVERDUE_NATS
@@ -138,7 +138,7 @@ class Route:
             streaming=self.streaming,
             probing=probing,
             remaining_s=remaining_s,
-            has_backup=self.has_backup(),
+            has_backup=self._backup_from_s() is not None,
         )
         live.apart = probing and limit is not None and not limit.kills
         if self.desk.telemetry.detailed:
@@ -170,10 +170,13 @@ class Route:
         """When an attempt that has shown nothing yet is overdue; None = never, or it is already."""
         if live.limit is None or live.attempt.overdue:
             return None
-        if live.inlet is None or live.inlet.progress_s is None:
-            return live.began_s + live.limit.seconds
-        stall_s = stall_limit_s(live.target, self.info, self.desk.settings, self.desk.book)
-        return live.inlet.progress_s + stall_s  # it has begun, but is withheld or not yet joined
+        due_s = live.began_s + live.limit.seconds
+        if live.inlet is not None and live.inlet.progress_s is not None:  # begun, but withheld or not yet joined
+            stall_s = stall_limit_s(live.target, self.info, self.desk.settings, self.desk.book)
+            due_s = live.inlet.progress_s + stall_s
+        if due_s > self.now:
+            return due_s
+        return self._backup_from_s()  # to be late means nothing while there is nobody else to ask
 
     def past_deadline(self) -> bool:
         return self.deadline_s is not None and self.now >= self.deadline_s
@@ -199,9 +202,10 @@ class Route:
 
     def has_backup(self) -> bool:
         """Could another target be asked now, if this attempt does not do?"""
-        if self._attempts_left <= 0:
-            return False
-        return self._choice.count_available(self.now, at_most=1) > 0
+        return self._backup_from_s() == self.now
+
+    def _backup_from_s(self) -> float | None:
+        return self._choice.next_available_s(self.now) if self._attempts_left > 0 else None
 
     @property
     def _attempts_left(self) -> int:
@@ -228,7 +232,8 @@ class Route:
         self.desk.book.failed(live.permit, self.now, failure, rule.evidence_nats, parks=rule.parks)
         self.last_failure = failure
         verdict = after_showing or Verdict.NEXT
-        if not may_go_on(failure.kind, self.desk.settings):
+        our_own_words = bool(self.shown) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
+        if not may_go_on(failure.kind, self.desk.settings) and not our_own_words:
             self.decided_by = failure
             verdict = Verdict.RAISE
         elif after_showing is None and self._plan_retry(live, failure):

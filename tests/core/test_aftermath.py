@@ -19,6 +19,7 @@ from stepping import START_S, Stepper, failover_of
 
 DOWN = ScriptedError(503)
 LATER_S = START_S + 30.0
+PATIENCE_S = 5.0
 
 
 def lost_probe(style: Any = "call", **settings: Any) -> Stepper:
@@ -271,9 +272,37 @@ def test_in_blocking_code(style: str) -> None:
         assert failover.health()["a"].in_flight == 0
 
 
+def test_a_probe_that_has_had_its_time_already_when_it_loses() -> None:
+    """In real time, on real threads: its end is due in the past by then."""
+    opened, entered = threading.Event(), threading.Event()
+
+    def silent(request: Any) -> str:
+        entered.set()
+        opened.wait(PATIENCE_S)
+        return "too late"
+
+    def slow(request: Any) -> str:
+        threading.Event().wait(0.05)
+        return "from the backup"
+
+    failover = Failover([Target("a", call=silent), Target("b", call=slow)], Settings(answer_s=0.01))
+    long_ago = RealWorld.now() - 60.0
+    for _ in range(3):
+        permit = failover._book.admit("a", long_ago)
+        assert permit is not None
+        failover._book.failed(permit, long_ago, failover._desk.classify(DOWN), 3.4, parks=False)
+    assert failover.call("x") == "from the backup"
+    assert entered.is_set()
+    for _ in range(1000):
+        if not failover.health()["a"].in_flight:
+            break
+        threading.Event().wait(0.002)
+    assert failover.health()["a"].in_flight == 0, "the probe was never settled"
+    opened.set()
+
+
 def test_a_bug_in_a_listener_of_the_late_result_harms_no_worker() -> None:
     """The late result arrives on the worker's own thread, which must survive it."""
-    assert RealWorld.spawn is not None
     done = threading.Event()
 
     def listener(event: Any) -> None:

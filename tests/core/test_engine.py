@@ -494,6 +494,20 @@ def test_no_anchor_no_join() -> None:
     assert "".join(request.emitted) == SHOWN
 
 
+def test_an_answer_that_is_far_from_the_shown_text_is_given_up_early() -> None:
+    request = streaming("a", "b", "c")
+    request.sends("a", SHOWN)
+    request.fails("a", BROKEN)
+    for _ in range(20):
+        if request.started != ["a", "b", "c"]:
+            request.sends("b", "something else altogether, at great length, ")
+    assert (request.cancelled, request.started) == (["b"], ["a", "b", "c"])
+    assert request.verdicts[1] == ("b", "resume", "next")
+    request.sends("c", FOX)
+    request.finishes("c")
+    assert "".join(chunk for chunk in request.emitted if isinstance(chunk, str)) == FOX
+
+
 def test_an_overload_inside_a_stream_is_resumed_elsewhere_and_not_retried() -> None:
     failover = failover_of("a", "b", hold_back_tokens=2)
     request = Stepper(failover, "stream")
@@ -592,6 +606,35 @@ def test_values_that_are_no_text_are_never_concatenated() -> None:
     assert request.emitted == [{"row": 1}, {"row": 2}, {"row": 3}]
     assert isinstance(request.error, StreamInterrupted)
     assert request.started == ["a"]
+
+
+def test_values_that_are_still_held_back_may_come_from_another_target() -> None:
+    request = Stepper(failover_of(Target("a", stream=iter), Target("b", stream=iter), same_target_retries=0), "stream")
+    request.sends("a", {"row": 1})
+    request.fails("a", BROKEN)
+    request.sends("b", {"row": 1}, {"row": 2})
+    request.times_out()
+    request.ends("b")
+    assert request.emitted == [{"row": 1}, {"row": 2}]
+    assert request.error is None
+
+
+def test_reasoning_that_was_shown_does_not_keep_another_target_from_starting_over() -> None:
+    class Thinks(ToolReader):
+        def read_chunk(self, chunk: Any) -> Any:
+            from failover_core.output import Reading
+
+            return Reading(has_content=True) if chunk == "<thought>" else super().read_chunk(chunk)
+
+    request = streaming(scripted("a", reader=Thinks()), scripted("b", reader=Thinks(), resume=None))
+    request.sends("a", "<thought>")
+    request.times_out()
+    assert request.emitted == ["<thought>"]
+    request.fails("a", BROKEN)
+    request.sends("b", "The whole answer.")
+    request.finishes("b")
+    assert request.emitted == ["<thought>", "The whole answer.", Finish()]
+    assert request.verdicts == [("a", "first", "resumed"), ("b", "failed over", "answered")]
 
 
 def test_a_refusal_inside_a_stream_is_the_caller_s() -> None:
@@ -716,6 +759,17 @@ def test_a_fault_inside_a_tool_call_is_invisible() -> None:
     assert request.emitted == ["{city: Oslo}", Finish()]
 
 
+def test_text_then_a_tool_call() -> None:
+    """The text is shown as it comes; the tool call, and what comes after it, at the good end."""
+    request = streaming(with_tools("a"), with_tools("b"))
+    request.sends("a", "Let me look that up. ")
+    assert request.emitted == ["Let me look that up. "]
+    request.sends("a", "{city:", "Oslo}")
+    assert request.emitted == ["Let me look that up. "]
+    request.finishes("a")
+    assert request.emitted == ["Let me look that up. ", "{city:", "Oslo}", Finish()]
+
+
 def test_text_then_a_broken_tool_call_is_interrupted() -> None:
     request = streaming(with_tools("a"), with_tools("b"))
     request.sends("a", "Let me look that up. ", "{city:")
@@ -782,7 +836,7 @@ def test_a_target_that_was_too_slow_is_not_asked_to_go_on() -> None:
     make_overdue(request)
     request.sends("b", SHOWN)
     request.fails("b", BROKEN)
-    assert request.verdicts == [("a", "first", "lost"), ("b", "overdue", "next")]
+    assert request.verdicts == [("a", "first", "lost"), ("b", "overdue", "raise")]
     assert isinstance(request.error, StreamInterrupted)
 
 

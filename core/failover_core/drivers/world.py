@@ -24,7 +24,7 @@ class World(Protocol):
         """Monotonic seconds."""
 
     def sleep(self, seconds: float) -> None:
-        """On a thread that `spawn` has started."""
+        """On a thread that `spawn` has started; not at all when the time has passed already."""
 
     def mailbox(self) -> Mailbox:
         """A new, empty one."""
@@ -47,8 +47,11 @@ class RealMailbox:
 
 class RealWorld:
     now = staticmethod(monotonic)
-    sleep = staticmethod(sleep)
     spawn = staticmethod(WORKERS.submit)
+
+    @staticmethod
+    def sleep(seconds: float) -> None:
+        sleep(max(0.0, seconds))
 
     @staticmethod
     def mailbox() -> Mailbox:

@@ -177,7 +177,8 @@ class HealthBook:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
-        if parks:
+        known = old.breaker.state is CircuitState.OPEN and old.breaker.reason == reason
+        if parks and not known:
             self._emit(TargetParked(permit.name, failure.kind, failure.message, self._park_s))
 
     def cancelled(self, permit: Permit, now: float) -> None:
