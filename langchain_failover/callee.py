@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from typing import Any
 
-from failover_core.model import CALL_STYLES
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
+from failover_core.model import CALL_STYLES
 
 from .dialects import PLAIN, Dialect
 from .reader import MessageReader, WithheldChunk

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from failover_core.context import current_attempt
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import merge_configs
+
+from failover_core.context import current_attempt
 
 from .callee import Callee
 from .dialects import Dialect, Wire, dialect_of, wire_for

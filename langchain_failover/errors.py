@@ -9,8 +9,9 @@ from __future__ import annotations
 from inspect import iscoroutinefunction
 from typing import Any
 
-from failover_core import DeadlineExceeded, FailoverError, FailureKind, NoTargetAvailable
 from langchain_core import exceptions as lc
+
+from failover_core import DeadlineExceeded, FailoverError, FailureKind, NoTargetAvailable
 
 _KINDS: dict[FailureKind, type[lc.ModelError]] = {
     FailureKind.RATE_LIMITED: lc.ModelRateLimitError,

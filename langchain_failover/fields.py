@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Literal, TypeAlias
 
-    from failover_core import Failover, Settings, Target
-    from failover_core.policy.ranking import Policy
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables.base import RunnableBindingBase
+
+    from failover_core import Failover, Settings, Target
+    from failover_core.policy.ranking import Policy
 
     PlainFunction: TypeAlias = Callable[[list[BaseMessage]], Any]
     GivenTarget: TypeAlias = BaseChatModel | RunnableBindingBase[Any, Any] | Target | str | PlainFunction

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from failover_core import ConfigError, RequestInfo
-from failover_core.model import NO_INFO
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, trim_messages
 from langchain_core.messages.utils import count_tokens_approximately
+
+from failover_core import ConfigError, RequestInfo
+from failover_core.model import NO_INFO
 
 from .dialects import Wire
 from .options import asks_for_thinking, output_limit

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from failover_core import Target
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.base import BaseLanguageModel
 from langchain_core.messages import BaseMessage
+
+from failover_core import Target
 
 from .callee import Callee
 from .calling import WrappedModel

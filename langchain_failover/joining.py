@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from failover_core import RouteTrace
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+
+from failover_core import RouteTrace
 
 
 class JoinedStream:

@@ -10,6 +10,9 @@ import base64
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+
 from failover_core import Target
 from failover_core.providers import (
     CallTool,
@@ -26,8 +29,6 @@ from failover_core.providers import (
     ToolSpec,
 )
 from failover_core.providers.chat import Part
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from .callee import Callee
 from .dialects import Dialect, Wire

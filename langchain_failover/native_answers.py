@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from failover_core import OutputRejected
-from failover_core.providers import ChatChunk, ChatMessage, ChatResponse, Reasoning, ToolCall, Usage
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from failover_core import OutputRejected
+from failover_core.providers import ChatChunk, ChatMessage, ChatResponse, Reasoning, ToolCall, Usage
 
 KEY = "failover_native"
 """In `additional_kwargs`: what a provider wants to see again, and LangChain has no place for."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from failover_core.stream.resume import resume_instruction
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables.config import var_child_runnable_config
+
+from failover_core.stream.resume import resume_instruction
 
 if TYPE_CHECKING:
     from .checks import OutputCheck

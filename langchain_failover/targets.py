@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from failover_core import ConfigError, Target
-from failover_core.client import as_target, checked_targets
-from failover_core.model import CALL_STYLES, TARGET_FACTS
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.base import RunnableBindingBase
+
+from failover_core import ConfigError, Target
+from failover_core.client import as_target, checked_targets
+from failover_core.model import CALL_STYLES, TARGET_FACTS
 
 from .callee import Callee
 from .calling import WrappedModel

@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
-from failover_core.context import current_attempt
 from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
+
+from failover_core.context import current_attempt
 
 KEY = "failover_runs"
 """The call option that carries `AttemptRuns` to `_stream` and `_generate`."""

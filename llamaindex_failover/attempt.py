@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
-from failover_core import OutputRejected
-from failover_core.context import current_attempt
 from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.llms import LLM
+
+from failover_core import OutputRejected
+from failover_core.context import current_attempt
 
 from .errors import raise_reported, true_error
 from .families import Facts, Family

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
 
-from failover_core import Failover, RequestInfo
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 
+from failover_core import Failover, RequestInfo
+
 from .delivery import Delivery, abegun, begun, with_trace
+from .errors import OwnErrors
 from .requests import Request
 
 
@@ -83,19 +85,22 @@ class VisibleCall:
                 await self._under_way.aclose()
 
     def _answer(self) -> Any:
-        outcome = self._failover.run(self._request, self._info)
+        with OwnErrors(self._failover):
+            outcome = self._failover.run(self._request, self._info)
         return with_trace(outcome.value, outcome.trace)
 
     async def _aanswer(self) -> Any:
-        outcome = await self._failover.arun(self._request, self._info)
+        with OwnErrors(self._failover):
+            outcome = await self._failover.arun(self._request, self._info)
         return with_trace(outcome.value, outcome.trace)
 
     def _chunks(self) -> Generator[Any, None, None]:
         source = self._failover.stream(self._request, self._info)
         delivery = Delivery()
         try:
-            for chunk in source:
-                yield from delivery.passing(chunk)
+            with OwnErrors(self._failover):
+                for chunk in source:
+                    yield from delivery.passing(chunk)
             yield from delivery.ending(source.trace)
         finally:
             source.close()
@@ -104,9 +109,10 @@ class VisibleCall:
         source = self._failover.astream(self._request, self._info)
         delivery = Delivery()
         try:
-            async for chunk in source:
-                for ready in delivery.passing(chunk):
-                    yield ready
+            with OwnErrors(self._failover):
+                async for chunk in source:
+                    for ready in delivery.passing(chunk):
+                        yield ready
             for ready in delivery.ending(source.trace):
                 yield ready
         finally:

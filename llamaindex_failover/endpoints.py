@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from failover_core import Failover, RequestInfo
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -18,6 +17,8 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
+
+from failover_core import Failover, RequestInfo
 
 from .attempt import producer_of
 from .calls import VisibleCall
@@ -197,8 +198,9 @@ class Endpoints(FunctionCallingLLM):
             response: an answer, or a chunk of one.
             error_on_no_tool_call: raise a ValueError when there is none; None = as that target does by default.
         """
-        producer = producer_of(response)
-        llm = next((adapter_of(t).llm for t in self.failover.targets if t.name == producer), None)
+        targets = self.failover.targets
+        producer = producer_of(response) if len(targets) > 1 else targets[0].name
+        llm = next((adapter_of(target).llm for target in targets if target.name == producer), None)
         if error_on_no_tool_call is not None:
             kwargs["error_on_no_tool_call"] = error_on_no_tool_call
         return selections(response, llm, **kwargs)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
-from failover_core import FailoverError, FailureKind, OutputRejected, classify
+from failover_core import Failover, FailoverError, FailureKind, OutputRejected, classify
 
 _CUT_SHORT = re.compile(r"Response was terminated early: (\w+)")  # GoogleGenAI, for every reason but STOP
 _NOT_FILTERS = ("MAX_TOKENS", "OTHER", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
@@ -81,3 +82,31 @@ def of_a_closed_loop(error: BaseException) -> bool:
             return True
         cause, seen = cause.__cause__ or cause.__context__, seen + 1
     return False
+
+
+class OwnErrors:
+    """A context in which the error of a failover with a single target can also be caught as that target's own error: nobody has
+    to rewrite an `except` for an LLM that is wrapped for its breaker or its deadline only.
+
+    Not as a ValueError, TypeError or AttributeError: LlamaIndex swallows these.
+    """
+
+    __slots__ = ("_alone",)
+
+    def __init__(self, failover: Failover) -> None:
+        self._alone = len(failover.targets) == 1
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if not self._alone or not isinstance(error, FailoverError):
+            return
+        original = error.__cause__
+        if original is None or isinstance(original, FailoverError | ValueError | TypeError | AttributeError):
+            return
+        try:
+            both = type(type(error).__name__, (type(error), type(original)), {"__module__": type(error).__module__})
+            error.__class__ = both
+        except TypeError:  # two classes whose instances are built differently, such as an OSError
+            return

@@ -10,9 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from failover_core import ConfigError
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms import LLM, LLMMetadata
+
+from failover_core import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
 
-from failover_core import Target
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -15,6 +14,8 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+
+from failover_core import Target
 
 from .chat_only import ChatOnly
 

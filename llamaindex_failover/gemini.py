@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import wraps
 from typing import Any
 
-from failover_core import FailureKind, OutputRejected
 from llama_index.core.llms import LLM
+
+from failover_core import FailureKind, OutputRejected
 
 _MENDED = "_failover_mended"
 

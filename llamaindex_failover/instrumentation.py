@@ -16,11 +16,12 @@ from threading import Lock
 from typing import Any
 from uuid import uuid4
 
-from failover_core.context import current_attempt
 from llama_index.core.callbacks import CallbackManager
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR, Dispatcher
 from llama_index_instrumentation.span import active_span_id
+
+from failover_core.context import current_attempt
 
 Report = tuple[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]]
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
-from failover_core import ConfigError, Failover, RequestInfo, Settings, Target
-from failover_core.policy.ranking import Policy
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.types import PydanticProgramMode
+
+from failover_core import ConfigError, Failover, RequestInfo, Settings, Target
+from failover_core.policy.ranking import Policy
 
 from .families import OTHER
 from .instrumentation import install
@@ -155,11 +156,12 @@ class FailoverLLM(StructuredEndpoints):
 
 
 def default_settings(targets: Sequence[Target]) -> Settings:
-    """The defaults; but what the only target says is taken as it is where nothing is known of its class: nobody else could be
-    asked, and an answer that looks empty may be all it has to say.
+    """The usual ones. But what the only target says is passed on as it comes where nothing is known of its class: nobody else
+    could be asked, and an answer that looks empty may be all it has to say.
     """
-    alone = len(targets) == 1 and adapter_of(targets[0]).family is OTHER
-    return Settings(output_checks=not alone)
+    if len(targets) == 1 and adapter_of(targets[0]).family is OTHER:
+        return Settings(output_checks=False, hold_back_tokens=0, hold_back_s=0.0)
+    return Settings()
 
 
 def _rebuilt(cls: type[FailoverLLM], arguments: dict[str, Any]) -> FailoverLLM:

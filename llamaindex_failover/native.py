@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any
 
-from failover_core import Target
-from failover_core.providers import CallTool, ChatRequest, ResponseFormat, as_chat_request
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
+
+from failover_core import Target
+from failover_core.providers import CallTool, ChatRequest, ResponseFormat, as_chat_request
 
 from .chat_only import ChatOnly
 from .tools import selections, understood

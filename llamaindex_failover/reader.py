@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from failover_core.output import Reading
 from llama_index.core.base.llms.types import (
     ChatResponse,
     CompletionResponse,
@@ -19,6 +18,8 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+
+from failover_core.output import Reading
 
 FINISHED_OBJECT = "parsed"
 NATIVE = "failover.native"

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from failover_core import RequestInfo
-from failover_core.stream.resume import resume_instruction
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
+
+from failover_core import RequestInfo
+from failover_core.stream.resume import resume_instruction
 
 from .families import ANTHROPIC, OPENAI, Family
 from .history import copied, portable

@@ -11,9 +11,10 @@ from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from llama_index.core.llms import LLM
+
 from failover_core import ConfigError, Settings, Target
 from failover_core.redact import redact
-from llama_index.core.llms import LLM
 
 from .families import FUNCTION, GEMINI, NATIVE, family_of
 from .targets import adapter_of, wrap

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
-from failover_core import RouteTrace
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate
 from llama_index.core.types import PydanticProgramMode
 
+from failover_core import RouteTrace
+
 from .delivery import abegun, begun
 from .endpoints import Endpoints
+from .errors import OwnErrors
 from .instrumentation import play
 from .requests import Request
 
@@ -33,7 +35,8 @@ class StructuredEndpoints(Endpoints):
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
         if (limiter := getattr(self, "rate_limiter", None)) is not None:
             limiter.acquire()
-        outcome = self.failover.run(request, self._info(request))
+        with OwnErrors(self.failover):
+            outcome = self.failover.run(request, self._info(request))
         self._tell(request, outcome.trace)
         return outcome.value
 
@@ -45,7 +48,8 @@ class StructuredEndpoints(Endpoints):
         request = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
         if (limiter := getattr(self, "rate_limiter", None)) is not None:
             await limiter.async_acquire()
-        outcome = await self.failover.arun(request, self._info(request))
+        with OwnErrors(self.failover):
+            outcome = await self.failover.arun(request, self._info(request))
         self._tell(request, outcome.trace)
         return outcome.value
 
@@ -95,7 +99,8 @@ class StructuredEndpoints(Endpoints):
     def _objects(self, request: Request) -> Generator[Any, None, None]:
         source = self.failover.stream(request, self._info(request))
         try:
-            yield from source
+            with OwnErrors(self.failover):
+                yield from source
             self._tell(request, source.trace)
         finally:
             source.close()
@@ -103,8 +108,9 @@ class StructuredEndpoints(Endpoints):
     async def _aobjects(self, request: Request) -> AsyncGenerator[Any, None]:
         source = self.failover.astream(request, self._info(request))
         try:
-            async for item in source:
-                yield item
+            with OwnErrors(self.failover):
+                async for item in source:
+                    yield item
             self._tell(request, source.trace)
         finally:
             await source.aclose()

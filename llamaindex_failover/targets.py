@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llama_index.core.llms import LLM
+
 from failover_core import ConfigError, Failover, Target
 from failover_core.model import CALL_STYLES, TARGET_FIELDS
-from llama_index.core.llms import LLM
 
 from .adapter import LLMAdapter
 

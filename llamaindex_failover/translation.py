@@ -6,20 +6,6 @@ import base64
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
-from failover_core.providers import (
-    ChatChunk,
-    File,
-    Image,
-    Reasoning,
-    Text,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    accumulate,
-)
-from failover_core.providers import ChatMessage as NeutralMessage
-from failover_core.providers import ChatResponse as NeutralResponse
-from failover_core.providers.chat import Part
 from llama_index.core.base.llms.types import (
     AudioBlock,
     ChatMessage,
@@ -35,6 +21,21 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 from llama_index.core.tools import BaseTool
+
+from failover_core.providers import (
+    ChatChunk,
+    File,
+    Image,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    accumulate,
+)
+from failover_core.providers import ChatMessage as NeutralMessage
+from failover_core.providers import ChatResponse as NeutralResponse
+from failover_core.providers.chat import Part
 
 from .history import arguments_of, with_tool_blocks
 from .reader import NATIVE

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from failover_core.testing import ProviderServer
 from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
+
+from failover_core.testing import ProviderServer
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -29,9 +30,7 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ProviderServer]]
         yield [openai, anthropic, google]
 
 
-def test_every_example_of_the_readme_runs(
-    providers: list[ProviderServer], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_example_of_the_readme_runs(providers: list[ProviderServer], capsys: pytest.CaptureFixture[str]) -> None:
     document = Document.parse(str(README), PythonCodeBlockParser())
     examples = list(document.examples())
     assert len(examples) >= 4

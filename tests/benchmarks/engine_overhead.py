@@ -1,7 +1,8 @@
 """What the engine adds to an in-process callable on the healthy path: `python tests/benchmarks/engine_overhead.py`.
 
 Prints a table and a line of JSON. Each figure is the median over rounds of (time through Failover - time of the bare
-callable) a call, in microseconds; all rows are measured in turn within each round, so that a slow moment hits them alike.
+callable) a call, in microseconds; all rows are measured in turn within each round, so that a slow moment hits them
+alike.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from collections.abc import Awaitable, Callable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from failover_core import Settings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from failover_core import Settings
 from langchain_failover import ChatFailover
 
 ROUNDS = 200

@@ -1,8 +1,9 @@
-"""What `FailoverLLM` adds to a LlamaIndex LLM in process on the healthy path: `python tests/benchmarks/llamaindex_overhead.py`.
+"""What `FailoverLLM` adds to a LlamaIndex LLM in process on the healthy path: `python
+tests/benchmarks/llamaindex_overhead.py`.
 
-Prints a table and a line of JSON. Each figure is the median over rounds of (time through FailoverLLM - time of the bare LLM) a
-call, in microseconds; all rows are measured in turn within each round, so that a slow moment hits them alike. The cost of the
-import is CPU time on top of `import llama_index.core.llms`, the best of several fresh interpreters.
+Prints a table and a line of JSON. Each figure is the median over rounds of (time through FailoverLLM - time of the bare
+LLM) a call, in microseconds; all rows are measured in turn within each round, so that a slow moment hits them alike.
+The cost of the import is CPU time on top of `import llama_index.core.llms`, the best of several fresh interpreters.
 """
 
 from __future__ import annotations

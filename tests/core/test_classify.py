@@ -10,6 +10,7 @@ import ssl
 from typing import Any
 
 import pytest
+
 from failover_core.classify import classify
 from failover_core.failure import (
     AllTargetsFailed,

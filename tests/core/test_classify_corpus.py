@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from failover_core.classify import classify
 from failover_core.failure import ErrorReport, Failure, FailureKind
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from failover_core.classification import _classify as unguarded  # no bug may hide behind the guard
 from failover_core.classify import classify
 from failover_core.failure import ErrorReport, Failure, FailureKind
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 # fmt: off
 WORDS = st.sampled_from((

@@ -6,6 +6,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+
 from failover_core.classify import classify
 from failover_core.failure import ErrorReport
 

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from failover_core.classify import classify
 from failover_core.failure import Failure, FailureKind
 from raw_server import End, RawServer, events, http, raw_server

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from failover_core import cli
 from failover_core.testing import ProviderServer, faults
 

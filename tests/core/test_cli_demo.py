@@ -9,6 +9,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from rich.console import Console
+
 from cut_traffic_slice import typical_minute
 from failover_core import Failover, Target
 from failover_core.cli import demo, incident, replay, traffic
@@ -22,7 +24,6 @@ from failover_core.failure import Failure, FailureKind
 from failover_core.testing.faults import Silence, Status
 from failover_core.testing.reply import Reply
 from failover_core.trace import Attempt, RouteTrace, Verdict
-from rich.console import Console
 
 
 class TestTraffic:

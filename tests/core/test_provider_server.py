@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+
 from failover_core.testing import Answer, Ask, ProviderServer, ToolCall, faults
 from provider_server_clients import ADD, CITY, MODELS, SDK, Raw, open_raw, open_sdks, renew, run_server
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from failover_core.testing import Answer, Ask, Tool, ToolCall, Turn, default_script
 from failover_core.testing.answers import answer_to, pieces_of
 from failover_core.testing.schema import fill
-from hypothesis import given
-from hypothesis import strategies as st
 
 TEXT = "One two three four five six seven eight nine ten."
 ADD = Tool("add", {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})

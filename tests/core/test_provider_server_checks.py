@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from failover_core.testing import ProviderServer
 from failover_core.testing.wires import AnthropicWire, GeminiWire, OpenAIWire, Rejected, Wire
 

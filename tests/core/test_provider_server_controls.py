@@ -12,6 +12,7 @@ from statistics import median
 
 import httpx
 import pytest
+
 from failover_core.testing import ProviderServer, faults
 from provider_server_clients import MODELS, SDK, Raw, open_raw, open_sdks, raw_http, renew, run_server
 

@@ -12,9 +12,10 @@ import anthropic
 import httpx
 import openai
 import pytest
+from google.genai import errors as google_errors
+
 from failover_core.failure import FailureKind
 from failover_core.testing import ProviderServer, faults
-from google.genai import errors as google_errors
 from provider_server_clients import (
     MODELS,
     SDK,

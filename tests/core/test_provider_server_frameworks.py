@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from failover_core.testing import ProviderServer, faults
-from failover_core.testing.answers import default_script
-from failover_core.testing.behaviour import Behaviour
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
@@ -21,6 +18,10 @@ from llama_index.llms.anthropic import Anthropic
 from llama_index.llms.google_genai import GoogleGenAI
 from llama_index.llms.openai import OpenAI
 from pydantic import BaseModel, Field
+
+from failover_core.testing import ProviderServer, faults
+from failover_core.testing.answers import default_script
+from failover_core.testing.behaviour import Behaviour
 
 TEXT = "One two three four five six seven eight nine ten."
 WIRES = ["openai", "anthropic", "gemini"]

@@ -10,9 +10,10 @@ import anthropic
 import httpx
 import openai
 import pytest
+from google.genai import errors as google_errors
+
 from failover_core.failure import FailureKind
 from failover_core.testing import PRESETS, ProviderServer, ToolCall, faults
-from google.genai import errors as google_errors
 from provider_server_clients import (
     ADD,
     MODELS,

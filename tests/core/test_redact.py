@@ -5,9 +5,10 @@ from __future__ import annotations
 import timeit
 
 import pytest
-from failover_core.redact import MAX_CHARS, REDACTED, cut, redact
 from hypothesis import given
 from hypothesis import strategies as st
+
+from failover_core.redact import MAX_CHARS, REDACTED, cut, redact
 
 # (text, the secret in it, what must still be readable)
 SECRETS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from failover_core import ConfigError, Failover, FailureKind, OutputRejected, Settings, Target
 from failover_core.output import Finished, Validator
 from failover_core.validators import complete, no_gibberish, no_refusal, written_in

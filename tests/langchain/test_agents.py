@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from failover_core import Settings
-from failover_core.testing import Ask, ProviderServer, ToolCall, faults
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelRetryMiddleware, SummarizationMiddleware
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
@@ -14,10 +12,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
-from lc_targets import KINDS, WRAPPED, FakeModel, calling, down, make
 from pydantic import BaseModel
 
+from failover_core import Settings
+from failover_core.testing import Ask, ProviderServer, ToolCall, faults
 from langchain_failover import ChatFailover
+from lc_targets import KINDS, WRAPPED, FakeModel, calling, down, make
 
 QUICK = Settings(backoff_s=0.01, same_target_retries=0)
 QUESTION: Any = {"messages": [{"role": "user", "content": "How is the weather in Paris?"}]}

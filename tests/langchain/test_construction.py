@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 import pytest
-from failover_core import ConfigError, Failover, Settings, Target
-from failover_core.testing import ProviderServer
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from lc_targets import KEY, FakeModel, down, make
 
+from failover_core import ConfigError, Failover, Settings, Target
+from failover_core.testing import ProviderServer
 from langchain_failover import ChatFailover, wrap
+from lc_targets import KEY, FakeModel, down, make
 
 
 def names(*targets: Any) -> list[str]:

@@ -7,16 +7,16 @@ import pickle
 from typing import Any
 
 import pytest
-from failover_core import ConfigError, Settings
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumpd, dumps
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableBinding
-from lc_targets import FakeModel, calling, down
 
+from failover_core import ConfigError, Settings
 from langchain_failover import ChatFailover, wrap
+from lc_targets import FakeModel, calling, down
 
 QUICK = Settings(same_target_retries=0)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core import exceptions as lc
+
 from failover_core import (
     AllTargetsFailed,
     DeadlineExceeded,
@@ -16,8 +18,6 @@ from failover_core import (
     Target,
 )
 from failover_core.trace import Attempt
-from langchain_core import exceptions as lc
-
 from langchain_failover.errors import as_langchain_error
 
 KINDS = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
 from failover_core import NoTargetAvailable
 from failover_core.model import NO_INFO
 from failover_core.testing import ProviderServer
-from langchain_core.exceptions import ContextOverflowError
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from lc_targets import FakeModel, make
-
 from langchain_failover import ChatFailover, wrap
 from langchain_failover.fit import info_of
+from lc_targets import FakeModel, make
 
 LONG: list[BaseMessage] = [
     SystemMessage("Be brief."),

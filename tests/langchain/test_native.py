@@ -6,6 +6,10 @@ import base64
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.tool import invalid_tool_call
+from pydantic import BaseModel
+
 from failover_core.providers import (
     CallTool,
     ChatRequest,
@@ -18,17 +22,13 @@ from failover_core.providers import (
     ToolCall,
 )
 from failover_core.testing import Answer, ProviderServer
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.messages.tool import invalid_tool_call
-from lc_targets import NATIVE, make
-from pydantic import BaseModel
-
 from langchain_failover import ChatFailover
 from langchain_failover.checks import check_for
 from langchain_failover.native import NativeCallee
 from langchain_failover.request import ModelRequest
 from langchain_failover.structured import KEY, StructuredOutput
 from langchain_failover.targets import made_targets
+from lc_targets import NATIVE, make
 
 STYLES = ("invoke", "ainvoke", "stream", "astream")
 

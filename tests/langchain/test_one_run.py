@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from failover_core import Settings, Target
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
@@ -17,10 +16,11 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.schemas import Run
 from langgraph.graph import END, START, MessagesState, StateGraph
-from lc_targets import FakeModel, calling, down
 from pydantic import BaseModel
 
+from failover_core import Settings, Target
 from langchain_failover import ChatFailover
+from lc_targets import FakeModel, calling, down
 
 USAGE = {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
 STYLES = ("invoke", "ainvoke", "stream", "astream")

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from failover_core import DeadlineExceeded, FailureKind, RequestRejected, Settings, StreamInterrupted
-from failover_core.testing import ProviderServer, faults
 from langchain_core.exceptions import ContextOverflowError, ModelError, ModelRateLimitError
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableParallel
-from lc_targets import KINDS, WRAPPED, make
 
+from failover_core import DeadlineExceeded, FailureKind, RequestRejected, Settings, StreamInterrupted
+from failover_core.testing import ProviderServer, faults
 from langchain_failover import ChatFailover
+from lc_targets import KINDS, WRAPPED, make
 
 QUICK = Settings(backoff_s=0.01, hold_back_s=0.05)
 PATIENT = Settings(backoff_s=0.01, hold_back_tokens=1000, hold_back_s=5.0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from failover_core import AllTargetsFailed, Settings
 from failover_core.testing import ProviderServer, faults
-from lc_targets import FakeModel, make
-
 from langchain_failover import ChatFailover
 from langchain_failover.retries import _warned
+from lc_targets import FakeModel, make
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "google"])

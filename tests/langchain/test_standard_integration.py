@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
 from failover_core import Settings
 from failover_core.testing import Ask, ProviderServer, default_script
-from langchain_tests.integration_tests import ChatModelIntegrationTests
-from lc_targets import make
-
 from langchain_failover import ChatFailover
+from lc_targets import make
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 _PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from langchain_tests.unit_tests import ChatModelUnitTests
-from lc_targets import NATIVE, WRAPPED, make
 
 from langchain_failover import ChatFailover
+from lc_targets import NATIVE, WRAPPED, make
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from failover_core import AllTargetsFailed, Settings
-from failover_core.testing import ProviderServer, faults
 from langchain_core.messages import AIMessage
-from lc_targets import KINDS, FakeModel, calling, make
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from failover_core import AllTargetsFailed, Settings
+from failover_core.testing import ProviderServer, faults
 from langchain_failover import ChatFailover
+from lc_targets import KINDS, FakeModel, calling, make
 
 QUICK = Settings(same_target_retries=0, backoff_s=0.01)
 METHODS = ("function_calling", "json_schema", "json_mode")

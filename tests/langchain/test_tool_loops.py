@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from failover_core import Settings
-from failover_core.testing import Ask, ProviderServer, ToolCall, faults
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from lc_targets import KINDS, NATIVE, WRAPPED, make
 
+from failover_core import Settings
+from failover_core.testing import Ask, ProviderServer, ToolCall, faults
 from langchain_failover import ChatFailover
+from lc_targets import KINDS, NATIVE, WRAPPED, make
 
 QUICK = Settings(backoff_s=0.01, same_target_retries=0)
 QUESTION = "How is the weather in Paris, and what do I wear?"

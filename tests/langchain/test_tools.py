@@ -6,16 +6,16 @@ import copy
 from typing import Any, TypedDict
 
 import pytest
-from failover_core.testing import ProviderServer
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from lc_targets import make
 from pydantic import BaseModel, Field
 
+from failover_core.testing import ProviderServer
 from langchain_failover.dialects import Wire
 from langchain_failover.options import asks_for_thinking, options_for, output_limit
 from langchain_failover.schema import misfit
 from langchain_failover.tools import ToolDict, as_tool_dicts, bind_late, neutral_choice, server_tools
+from lc_targets import make
 
 
 @tool

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from failover_core import AllTargetsFailed, RequestRejected, Settings
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
 from langchain_core.exceptions import ContextOverflowError, ModelError
@@ -16,10 +15,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers.openai_tools import PydanticToolsParser
 from langchain_core.outputs import ChatGenerationChunk
-from lc_targets import FakeModel, calling, down
 from pydantic import BaseModel
 
+from failover_core import AllTargetsFailed, RequestRejected, Settings
 from langchain_failover import ChatFailover, wrap
+from lc_targets import FakeModel, calling, down
 
 QUICK = Settings(same_target_retries=0)
 

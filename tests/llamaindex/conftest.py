@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
 from failover_core.testing import ProviderServer
 from llamaindex_targets import Shop
 

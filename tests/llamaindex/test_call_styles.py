@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from llama_index.core.llms import ChatMessage
+
 from failover_core import FailureKind, Settings
 from failover_core.testing import ProviderServer, faults
-from llama_index.core.llms import ChatMessage
-from llamaindex_targets import KINDS, Shop
-
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import KINDS, Shop
 
 SECOND = "The second provider says that the answer is forty-two, and that there is nothing to add."
 MESSAGES = [ChatMessage("Be brief.", role="system"), ChatMessage("What is the answer?")]

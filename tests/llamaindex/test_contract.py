@@ -8,6 +8,11 @@ import pickle
 from typing import Any
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
+from llama_index.core.llms import LLM, MockLLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.tools import FunctionTool
+
 from failover_core import (
     AllTargetsFailed,
     ConfigError,
@@ -20,13 +25,8 @@ from failover_core import (
     Target,
 )
 from failover_core.testing import ProviderServer
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
-from llama_index.core.llms import LLM, MockLLM
-from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.tools import FunctionTool
-from llamaindex_targets import SECRET, Down, FakeLLM, Shop, answer
-
 from llamaindex_failover import FailoverLLM, wrap
+from llamaindex_targets import SECRET, Down, FakeLLM, Shop, answer
 
 QUICK = Settings(backoff_s=0.0)
 HELLO = [ChatMessage("hello")]

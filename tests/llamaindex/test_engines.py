@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from failover_core import AllTargetsFailed, Settings
-from failover_core.testing import Ask, ProviderServer, faults
 from llama_index.core import Document, MockEmbedding, PropertyGraphIndex, SummaryIndex, VectorStoreIndex
 from llama_index.core import Settings as LlamaSettings
 from llama_index.core.chat_engine import CondensePlusContextChatEngine, ContextChatEngine, SimpleChatEngine
 from llama_index.core.evaluation import FaithfulnessEvaluator
 from llama_index.core.indices.property_graph import SchemaLLMPathExtractor, SimpleLLMPathExtractor
 from llama_index.core.response_synthesizers import ResponseMode
-from llamaindex_targets import Shop
 
+from failover_core import AllTargetsFailed, Settings
+from failover_core.testing import Ask, ProviderServer, faults
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import Shop
 
 QUICK = Settings(backoff_s=0.01)
 PAIRS = [("OpenAI", "Anthropic"), ("Anthropic", "google:"), ("GoogleGenAI", "openai:"), ("openai:", "OpenAI")]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from failover_core import Settings, Target
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager, CBEventType, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
@@ -19,10 +18,11 @@ from llama_index.core.tools import FunctionTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
-from llamaindex_targets import Down, FakeLLM
 from pydantic import BaseModel
 
+from failover_core import Settings, Target
 from llamaindex_failover import FailoverLLM, wrap
+from llamaindex_targets import Down, FakeLLM
 
 QUICK = Settings(backoff_s=0.0)
 MESSAGES = [ChatMessage("one two three")]

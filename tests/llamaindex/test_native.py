@@ -8,6 +8,18 @@ import sys
 from typing import Any
 
 import pytest
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.tools import FunctionTool
+
 from failover_core import ConfigError, Target
 from failover_core.providers import (
     ChatChunk,
@@ -26,21 +38,9 @@ from failover_core.providers import ChatResponse as NeutralResponse
 from failover_core.testing import Ask, ProviderServer
 from failover_core.testing import ToolCall as ServerCall
 from failover_core.testing.answers import Said
-from llama_index.core.base.llms.types import (
-    ChatMessage,
-    DocumentBlock,
-    ImageBlock,
-    MessageRole,
-    TextBlock,
-    ThinkingBlock,
-    ToolCallBlock,
-)
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
-from llama_index.core.tools import FunctionTool
-from llamaindex_targets import NATIVE, WRAPPED, Shop
-
 from llamaindex_failover import FailoverLLM
 from llamaindex_failover.translation import StreamedMessage, neutral_message, response_of
+from llamaindex_targets import NATIVE, WRAPPED, Shop
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

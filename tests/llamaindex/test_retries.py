@@ -6,12 +6,12 @@ import warnings
 from typing import Any
 
 import pytest
+from llama_index.core.llms import ChatMessage, MockLLM
+
 from failover_core import AllTargetsFailed, FailoverError, Settings
 from failover_core.testing import ProviderServer, faults
-from llama_index.core.llms import ChatMessage, MockLLM
-from llamaindex_targets import WRAPPED, FakeLLM, Shop
-
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import WRAPPED, FakeLLM, Shop
 
 ONCE = Settings(same_target_retries=0)
 MESSAGES = [ChatMessage("What is the answer?")]

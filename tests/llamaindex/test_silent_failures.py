@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from failover_core import RequestRejected, Settings
-from failover_core.testing import ProviderServer, ToolCall, faults
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
-from llamaindex_targets import WRAPPED, Shop
 
+from failover_core import RequestRejected, Settings
+from failover_core.testing import ProviderServer, ToolCall, faults
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import WRAPPED, Shop
 
 ONCE = Settings(same_target_retries=0)
 MESSAGES = [ChatMessage("What is the answer?")]

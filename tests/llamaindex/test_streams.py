@@ -7,14 +7,14 @@ from itertools import product
 from typing import Any
 
 import pytest
-from failover_core import Settings, StreamInterrupted
-from failover_core.testing import ProviderServer, faults
 from llama_index.core import Document, MockEmbedding, VectorStoreIndex
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse
 from llama_index.core.chat_engine import CondensePlusContextChatEngine, SimpleChatEngine
-from llamaindex_targets import KINDS, FakeLLM, Shop, chunks
 
+from failover_core import Settings, StreamInterrupted
+from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM, wrap
+from llamaindex_targets import KINDS, FakeLLM, Shop, chunks
 
 TEXT = (
     "The lighthouse of Alexandria stood on the island of Pharos. It was about one hundred metres tall, and its fire "

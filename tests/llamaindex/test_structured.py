@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from failover_core import AllTargetsFailed, Settings, StreamInterrupted
-from failover_core.testing import Ask, ProviderServer, faults
-from failover_core.testing.answers import Said, default_script
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.program import FunctionCallingProgram, LLMTextCompletionProgram
 from llama_index.core.types import PydanticProgramMode
-from llamaindex_targets import KINDS, Down, FakeLLM, Shop
 from pydantic import BaseModel
 
+from failover_core import AllTargetsFailed, Settings, StreamInterrupted
+from failover_core.testing import Ask, ProviderServer, faults
+from failover_core.testing.answers import Said, default_script
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import KINDS, Down, FakeLLM, Shop
 
 ONCE = Settings(same_target_retries=0, backoff_s=0.01)
 PROMPT = PromptTemplate("Tell of a city near {place}.")

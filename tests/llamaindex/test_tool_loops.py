@@ -8,15 +8,15 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from failover_core import Settings
-from failover_core.testing import Ask, ProviderServer, ToolCall, faults
-from failover_core.testing.answers import Said
 from llama_index.core.agent.workflow import AgentWorkflow, CodeActAgent, FunctionAgent, ReActAgent
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
-from llamaindex_targets import KINDS, NATIVE, WRAPPED, Shop
 
+from failover_core import Settings
+from failover_core.testing import Ask, ProviderServer, ToolCall, faults
+from failover_core.testing.answers import Said
 from llamaindex_failover import FailoverLLM
+from llamaindex_targets import KINDS, NATIVE, WRAPPED, Shop
 
 ONCE = Settings(same_target_retries=0, backoff_s=0.01)
 QUESTION = "Add 17 and 25, then double the sum."

@@ -13,19 +13,20 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
-import lc_targets
 import pytest
+from llama_index.core.llms import ChatMessage
+
+import lc_targets
 from failover_core import FailoverError, Settings
 from failover_core.testing import Fault, ProviderServer, faults
 from langchain_failover import ChatFailover
-from llama_index.core.llms import ChatMessage
 from llamaindex_failover import FailoverLLM
 from llamaindex_targets import Shop
 
 STORY = (
-    "Once upon a time there was a small service in a large data centre far away from everybody who used it. It "
-    "answered every question it was asked, by day and by night, and nobody ever thanked it for that. Then one morning it fell "
-    "silent, and for the very first time all of the people noticed how much they had relied on it."
+    "Once upon a time there was a small service in a large data centre far away from everybody who used it. "
+    "It answered every question it was asked, by day and by night, and nobody ever thanked it for that. Then one "
+    "morning it fell silent, and for the very first time all of the people noticed how much they had relied on it."
 )
 QUESTION = "Tell me a story."
 FAST = Settings(answer_s=0.6, first_token_s=0.6, stall_s=0.6, backoff_s=0.02, hold_back_s=0.02)

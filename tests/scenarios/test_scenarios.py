@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scenario import DRIVERS
 
 FILES = sorted(Path(__file__).parent.glob("*.json"))

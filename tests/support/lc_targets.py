@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
-from failover_core import Target
-from failover_core.testing import ProviderServer
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
+
+from failover_core import Target
+from failover_core.testing import ProviderServer
 
 WRAPPED = ("openai", "anthropic", "google")
 NATIVE = ("openai:", "anthropic:", "google:")

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+
 from failover_core import Target
 from failover_core.providers import ChatChunk, ChatResponse, accumulate
 

@@ -11,10 +11,11 @@ from typing import Any
 import anthropic
 import httpx
 import openai
-from failover_core.testing import Behaviour, ProviderServer, default_script
-from failover_core.testing.answers import Script
 from google import genai
 from google.genai import types
+
+from failover_core.testing import Behaviour, ProviderServer, default_script
+from failover_core.testing.answers import Script
 
 TIMEOUT_S = 5.0
 SHORT_TIMEOUT_S = 0.1

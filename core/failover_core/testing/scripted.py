@@ -148,7 +148,7 @@ class ScriptedTarget:
             if what == "fail":
                 raise value
             return value
-        world.sleep(inf)
+        return world.sleep(inf)
 
     async def _acall(self, request: Any) -> Any:
         for after_s, what, value in self.next_behaviour(asyncio.get_running_loop().time()).steps(streaming=False):
@@ -156,7 +156,7 @@ class ScriptedTarget:
             if what == "fail":
                 raise value
             return value
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     def _stream(self, world: VirtualWorld | None, request: Any) -> Iterator[Any]:
         assert world is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from failover_core.testing import ProviderServer
 from native_targets import ALIVE
 

@@ -6,6 +6,9 @@ import base64
 from typing import Any
 
 from anthropic.types import Message
+from google.genai.types import GenerateContentResponse
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
 from failover_core.providers import (
     ChatResponse,
     Reasoning,
@@ -17,8 +20,6 @@ from failover_core.providers import (
     google_answers,
     openai_answers,
 )
-from google.genai.types import GenerateContentResponse
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 
 def openai_stream(*deltas: dict[str, Any], finish: str | None = "tool_calls", **last: Any) -> ChatResponse:

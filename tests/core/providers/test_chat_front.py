@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from failover_core import Failover, NoTargetAvailable
 from failover_core.providers import ToolSpec, accumulate
 from failover_core.testing import ProviderServer, faults

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from failover_core.failure import ConfigError
 from failover_core.providers import (
     CallTool,

@@ -7,6 +7,7 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from failover_core import Target
 from failover_core.providers import accumulate
 from failover_core.providers.clients import ClientPool

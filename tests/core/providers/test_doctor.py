@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from failover_core import Target
 from failover_core.cli.doctor import run_doctor
 from failover_core.testing import ProviderServer

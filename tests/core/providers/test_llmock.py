@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import pytest
+
 from failover_core import Failover, Settings, Target
 from failover_core.failure import AllTargetsFailed, FailureKind
 from failover_core.providers import (

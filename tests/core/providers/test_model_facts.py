@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from failover_core.providers import model_facts as facts
 from failover_core.providers.chat import Thinking
 

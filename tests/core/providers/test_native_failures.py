@@ -7,6 +7,7 @@ import socket
 import time
 
 import pytest
+
 from failover_core import FailureKind, Target
 from failover_core.context import AttemptContext, enter, leave
 from failover_core.failure import FailoverError

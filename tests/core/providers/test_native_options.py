@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from failover_core import ConfigError, Failover, Settings, Target
 from failover_core.providers import ChatReader, NativeChat, parse_spec
 from failover_core.testing import ProviderServer, faults

@@ -6,6 +6,9 @@ import json
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from failover_core.providers import (
     ChatMessage,
     ChatRequest,
@@ -31,8 +34,6 @@ from failover_core.providers.portable import (
     made_legal,
 )
 from failover_core.testing.wires import anthropic_checks, gemini_checks, openai_checks
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from native_targets import PROVIDERS
 
 RULES = {"openai": OPENAI_RULES, "anthropic": ANTHROPIC_RULES, "google": GOOGLE_RULES}

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from failover_core.health.ratelimit_headers import RateLimitFacts, duration_s, parse_rate_limit
 from hypothesis import given
 from hypothesis import strategies as st
+
+from failover_core.health.ratelimit_headers import RateLimitFacts, duration_s, parse_rate_limit
 
 NOON_S = 1_767_268_800.0  # 2026-01-01T12:00:00Z
 

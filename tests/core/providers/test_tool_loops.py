@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from failover_core.providers import ChatMessage, Thinking, ToolCall, ToolResult, ToolSpec, as_chat_request
 from failover_core.testing import Answer, Ask, ProviderServer
 from failover_core.testing import ToolCall as Said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from failover_core.failure import ConfigError
 from failover_core.providers import (
     CallTool,
