@@ -7,6 +7,7 @@ LLM of a class that is not known, and retries by itself, is reported once with t
 from __future__ import annotations
 
 import warnings
+from inspect import signature
 from typing import Any
 
 from llama_index.core.llms import LLM
@@ -25,12 +26,17 @@ def switch_off(llm: LLM, family: Family) -> None:
     retries = getattr(llm, "max_retries", None)
     if not family.official:
         if isinstance(retries, int) and retries > 0:
-            _report(type(llm), retries)
+            name = type(llm).__name__
+            _report(
+                type(llm),
+                f"{name} retries up to {retries} times by itself before failover hears of a failure. "
+                f"Build it with {name}(..., max_retries=0) to fail over at once.",
+            )
         return
     if isinstance(retries, int):
         llm.max_retries = 0  # type: ignore[attr-defined]
     if family is GEMINI:
-        _switch_off_google(getattr(llm, "_client", None))
+        _switch_off_google(llm)
         return
     for name in ("_client", "_aclient"):
         client = getattr(llm, name, None)
@@ -38,31 +44,32 @@ def switch_off(llm: LLM, family: Family) -> None:
             setattr(llm, name, client.with_options(max_retries=0))  # type: ignore[union-attr]
 
 
-def _switch_off_google(client: Any) -> None:
-    """google-genai retries on its own account only where it was told to, except that its asyncio transport sleeps 1 to 10 s
-    and tries again after a refused connection, unless any retry options are set.
+def _switch_off_google(llm: LLM) -> None:
+    """google-genai retries on its own account only where it was told to; but on asyncio it sleeps 1 to 10 s over a refused
+    connection and tries again, which newer versions leave to whoever sets retry options.
     """
-    api = getattr(client, "_api_client", None)
-    options = getattr(api, "_http_options", None)
-    if options is None or "retry_options" not in type(options).model_fields:
-        return
     from google.genai.types import HttpRetryOptions
     from tenacity import stop_after_attempt
 
+    api = getattr(getattr(llm, "_client", None), "_api_client", None)
+    options = getattr(api, "_http_options", None)
+    if options is None:
+        return
     options.retry_options = HttpRetryOptions(attempts=1)
     for name in ("_retry", "_async_retry"):
         retrying = getattr(api, name, None)
         if retrying is not None:
             setattr(api, name, retrying.copy(stop=stop_after_attempt(1)))
+    request = getattr(api, "_async_request_once", None)
+    if request is not None and "implicit_retry" not in signature(request).parameters and api._use_aiohttp():
+        _report(
+            type(llm),
+            "google-genai before 2.31 sleeps 1 to 10 s over a refused connection on asyncio. Upgrade it, or build "
+            "GoogleGenAI(..., http_options={'async_client_args': {'transport': httpx.AsyncHTTPTransport()}}).",
+        )
 
 
-def _report(cls: type, retries: int) -> None:
-    if cls in _reported:
-        return
-    _reported.add(cls)
-    warnings.warn(
-        f"{cls.__name__} retries up to {retries} times by itself before failover hears of a failure. "
-        f"Build it with {cls.__name__}(..., max_retries=0) to fail over at once.",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+def _report(cls: type, message: str) -> None:
+    if cls not in _reported:
+        _reported.add(cls)
+        warnings.warn(message, RuntimeWarning, stacklevel=5)

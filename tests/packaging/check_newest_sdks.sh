@@ -6,6 +6,6 @@ scratch=$1
 python3 -m venv "$scratch"
 "$scratch/bin/pip" install -q -e '.[all]' pytest pytest-asyncio hypothesis jsonschema llmock
 "$scratch/bin/pip" list 2>/dev/null | grep -iE '^(openai|anthropic|google-genai|langchain-core|llama-index-core) '
-"$scratch/bin/python" -m pytest -q tests/core/providers tests/core/test_classify_sdks.py tests/core/test_provider_server*.py \
-    --ignore tests/core/test_provider_server_frameworks.py
+"$scratch/bin/python" -m pytest -q tests/core/providers tests/core/test_classify_sdks.py tests/core/test_provider_server.py \
+    tests/core/test_provider_server_{answers,checks,controls,faults,streams}.py
 "$scratch/bin/failover" demo --json

@@ -128,7 +128,7 @@ class Stage:
             self.made[framework, kind] = (
                 self.shop.make(LLAMAINDEX_KINDS.get(kind, kind), server)
                 if framework == "llamaindex"
-                else lc_targets.make(kind, server)
+                else lc_targets.build(kind, server)
             )
         return self.made[framework, kind]
 
@@ -142,6 +142,9 @@ def stage() -> Iterator[Stage]:
         stage = Stage(servers, runner, Shop())
         yield stage
         runner.run(stage.shop.aclose())
+        for (framework, _), made in stage.made.items():
+            if framework == "langchain":
+                runner.run(lc_targets.close(made))
     for server in servers.values():
         server.stop()
 

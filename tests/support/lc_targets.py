@@ -25,30 +25,37 @@ _made: list[Any] = []
 
 
 def make(kind: str, server: Any, **options: Any) -> Any:
-    """A target of one kind: "openai" is a `ChatOpenAI`, "openai:" a native target."""
+    """A target of one kind: "openai" is a `ChatOpenAI`, "openai:" a native target. Closed at the end of the session."""
+    _made.append(build(kind, server, **options))
+    return _made[-1]
+
+
+def build(kind: str, server: Any, **options: Any) -> Any:
+    """As `make`, but to be closed by the caller."""
     if kind.endswith(":"):
-        made = native(kind[:-1], server, **options)
-    else:
-        made = {"openai": openai, "anthropic": anthropic, "google": google}[kind](server, **options)
-    _made.append(made)
-    return made
+        return native(kind[:-1], server, **options)
+    return {"openai": openai, "anthropic": anthropic, "google": google}[kind](server, **options)
 
 
 async def close_all() -> None:
     """Close the connections of all that was made, on the event loop that opened them."""
     for made in _made:
-        for name in ("root_async_client", "_async_client"):
-            if hasattr(made, name):
-                await getattr(made, name).close()
-        for name in ("root_client", "_client"):
-            if hasattr(made, name):
-                getattr(made, name).close()
-        if isinstance(made, Target):
-            made.source.close()
-            await made.source.aclose()
-        elif hasattr(made, "aclose"):
-            await made.aclose()
+        await close(made)
     _made.clear()
+
+
+async def close(made: Any) -> None:
+    for name in ("root_async_client", "_async_client"):
+        if hasattr(made, name):
+            await getattr(made, name).close()
+    for name in ("root_client", "_client"):
+        if hasattr(made, name):
+            getattr(made, name).close()
+    if isinstance(made, Target):
+        made.source.close()
+        await made.source.aclose()
+    elif hasattr(made, "aclose"):
+        await made.aclose()
 
 
 def openai(server: ProviderServer, **options: Any) -> BaseChatModel:
