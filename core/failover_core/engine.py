@@ -254,8 +254,10 @@ def read_answer(live: Live, value: Any) -> Finished:
 
 
 def _inside_stream(failure: Failure) -> Failure:
-    """A connection lost in the middle is a broken stream: nothing says that the next connection would fail too."""
-    if failure.kind in (FailureKind.CONNECTION, FailureKind.UNKNOWN):
+    """A connection lost or an event garbled in the middle is a broken stream: what came before it was good, and nothing
+    says that the next connection would fail too.
+    """
+    if failure.kind in (FailureKind.CONNECTION, FailureKind.UNKNOWN, FailureKind.INVALID_OUTPUT):
         return replace(failure, kind=FailureKind.STREAM_BROKEN)
     return failure
 

@@ -855,3 +855,13 @@ def test_a_target_that_the_policy_invented_is_an_error_of_the_policy() -> None:
     request = Stepper(failover)
     assert isinstance(request.error, KeyError)
     assert in_flight(request) == 0
+
+
+def test_a_garbled_event_in_the_middle_is_a_broken_stream_and_is_resumed() -> None:
+    """Unlike bad output that has been shown to its end: what came before the garbled event was good."""
+    request = streaming("a", "b")
+    request.sends("a", SHOWN)
+    request.fails("a", OutputRejected("Unterminated string starting at: line 1 column 187"))
+    assert request.trace.attempts[0].kind == "stream_broken"
+    assert request.verdicts[0] == ("a", "first", "resumed")
+    assert request.verdicts[1][:2] == ("b", "resume")
