@@ -120,9 +120,10 @@ def test_tool_arguments_that_do_not_parse_go_to_the_next(kind: str, llms: Shop) 
         ):
             (call,) = llm.get_tool_calls_from_response(response)
             # Where the wire has no place for broken arguments, the first one's empty ones are all there is to see.
-            assert call.tool_kwargs == {"a": "one and two and three"} or not response.additional_kwargs["failover"][
-                "switched"
-            ]
+            assert (
+                call.tool_kwargs == {"a": "one and two and three"}
+                or not response.additional_kwargs["failover"]["switched"]
+            )
 
 
 # -- OpenAI's Responses API, which the provider server does not speak ----------------------------------------------
@@ -228,9 +229,11 @@ def test_openai_responses_that_are_fine_or_filtered(llms: Shop) -> None:
         assert llm.chat(MESSAGES).message.content == WHOLE
         chunks = list(llm.stream_chat(MESSAGES))
         assert "".join(chunk.delta or "" for chunk in chunks) == WHOLE
-        assert (
-            chunks[-1].additional_kwargs["failover"]["attempts"][0]["usage"]
-        ) == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+        assert (chunks[-1].additional_kwargs["failover"]["attempts"][0]["usage"]) == {
+            "input_tokens": 3,
+            "output_tokens": 4,
+            "total_tokens": 7,
+        }
         fine._client.close()
     filtered = response_object("incomplete", incomplete_details={"reason": "content_filter"})
     with responses_server(filtered, FILTERED) as url:

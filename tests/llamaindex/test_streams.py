@@ -111,9 +111,10 @@ def test_the_memory_of_a_chat_engine_holds_one_answer_once(one: str, llms: Shop)
             first.script([faults.Cut(after_chunks=8)])
             response = engine.stream_chat("Tell me about the lighthouse.")
             assert "".join(response.response_gen) == TEXT
-            assert [
-                (message.role.value, message.content) for message in engine.chat_history
-            ] == [("user", "Tell me about the lighthouse."), ("assistant", TEXT)]
+            assert [(message.role.value, message.content) for message in engine.chat_history] == [
+                ("user", "Tell me about the lighthouse."),
+                ("assistant", TEXT),
+            ]
 
 
 async def test_the_memory_of_a_chat_engine_on_asyncio(allms: Shop) -> None:
