@@ -3,7 +3,9 @@
     from llama_index.core import Settings
     from llamaindex_failover import FailoverLLM
 
-    Settings.llm = FailoverLLM(targets=[OpenAI("gpt-4o-mini"), Anthropic("claude-sonnet-4-5"), "google:gemini-2.5-flash"])
+    Settings.llm = FailoverLLM(
+        targets=[OpenAI("gpt-4o-mini"), Anthropic("claude-sonnet-4-5"), "google:gemini-2.5-flash"]
+    )
 
 `wrap` gives a target a name, a region or other facts. The rules are `failover_core.Settings`.
 """

@@ -17,8 +17,8 @@ from .reader import ResponseReader
 from .requests import Request
 from .retries import switch_off
 
-# An SDK's client keeps connections of event loops that are gone, as after each `asyncio.run`. Using one fails before anything is
-# sent and drops it, which the SDK's retries, switched off here, used to hide.
+# An SDK's client keeps connections of event loops that are gone, as after each `asyncio.run`. The first use of one in
+# another loop fails, and drops it; the SDK's own retries, switched off here, used to hide that.
 STALE_CONNECTIONS = 10
 _END = object()
 
@@ -103,13 +103,13 @@ class LLMAdapter:
 
     async def acall(self, request: Request) -> Any:
         llm = await self._abuilt()
-        for tries_left in reversed(range(STALE_CONNECTIONS)):
+        for _ in range(STALE_CONNECTIONS):
             try:
                 return await self._acall(llm, request)
             except Exception as error:
-                if not tries_left or not of_a_closed_loop(error):
+                if not of_a_closed_loop(error):
                     raise
-        return None
+        return await self._acall(llm, request)
 
     async def astream(self, request: Request) -> AsyncIterator[Any]:
         llm = await self._abuilt()

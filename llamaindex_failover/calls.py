@@ -1,17 +1,17 @@
-"""One visible call: the events, callbacks and rate limits of one request, whatever becomes of its attempts.
-
-LlamaIndex's own decorators report it; their `_self` is a `VisibleCall`, so that they need not know how it is answered.
-"""
+"""One visible call: the events, callbacks and rate limits of one request, whatever becomes of its attempts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.tools import BaseTool
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.dispatcher import Dispatcher
+from llama_index_instrumentation.event_handlers import NullEventHandler
 
 from failover_core import Failover, RequestInfo
 
@@ -19,9 +19,11 @@ from .delivery import Delivery, abegun, begun, with_trace
 from .errors import OwnErrors
 from .requests import Request
 
+_reports = get_dispatcher(llm_chat_callback.__module__)
 
-class VisibleCall:
-    """A request of a `FailoverLLM` and how it is reported.
+
+class Call:
+    """A request of a `FailoverLLM` under way, in whatever style. The arguments of its methods are only for reports.
 
     Args:
         llm: whose callback manager and rate limiter count.
@@ -40,39 +42,26 @@ class VisibleCall:
         self._info = info
         self._under_way: AsyncGenerator[Any, None] | None = None
 
-    @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **shown: Any) -> Any:
-        return self._answer()
+    def answer(self, subject: Any, /, **shown: Any) -> Any:
+        with OwnErrors(self._failover):
+            outcome = self._failover.run(self._request, self._info)
+        return with_trace(outcome.value, outcome.trace)
 
-    @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **shown: Any) -> Any:
-        return await self._aanswer()
+    async def aanswer(self, subject: Any, /, **shown: Any) -> Any:
+        with OwnErrors(self._failover):
+            outcome = await self._failover.arun(self._request, self._info)
+        return with_trace(outcome.value, outcome.trace)
 
-    @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **shown: Any) -> Any:
+    def stream(self, subject: Any, /, **shown: Any) -> Any:
         return begun(self._chunks())
 
-    @llm_chat_callback()
-    async def astream_chat(self, messages: Sequence[ChatMessage], **shown: Any) -> Any:
+    async def astream(self, subject: Any, /, **shown: Any) -> Any:
         self._under_way = self._achunks()
         return await abegun(self._under_way)
 
-    @llm_completion_callback()
-    def complete(self, prompt: str, **shown: Any) -> Any:
-        return self._answer()
-
-    @llm_completion_callback()
-    async def acomplete(self, prompt: str, **shown: Any) -> Any:
-        return await self._aanswer()
-
-    @llm_completion_callback()
-    def stream_complete(self, prompt: str, **shown: Any) -> Any:
-        return begun(self._chunks())
-
-    @llm_completion_callback()
-    async def astream_complete(self, prompt: str, **shown: Any) -> Any:
-        self._under_way = self._achunks()
-        return await abegun(self._under_way)
+    def shown(self, tools: Sequence[BaseTool], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What a report tells of the arguments of a call with tools."""
+        return {}
 
     async def closing(self, reported: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         """`reported`, and when it is given up, the attempt as well: LlamaIndex's decorator leaves its source open."""
@@ -83,16 +72,6 @@ class VisibleCall:
             await reported.aclose()
             if self._under_way is not None:
                 await self._under_way.aclose()
-
-    def _answer(self) -> Any:
-        with OwnErrors(self._failover):
-            outcome = self._failover.run(self._request, self._info)
-        return with_trace(outcome.value, outcome.trace)
-
-    async def _aanswer(self) -> Any:
-        with OwnErrors(self._failover):
-            outcome = await self._failover.arun(self._request, self._info)
-        return with_trace(outcome.value, outcome.trace)
 
     def _chunks(self) -> Generator[Any, None, None]:
         source = self._failover.stream(self._request, self._info)
@@ -117,3 +96,59 @@ class VisibleCall:
                 yield ready
         finally:
             await source.aclose()
+
+
+class ChatCall(Call):
+    """Reported as a chat. LlamaIndex's own decorators do it; their `_self` is this call."""
+
+    def shown(self, tools: Sequence[BaseTool], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Tools are shown in OpenAI's form, which displays know."""
+        return {"tools": [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools], **kwargs}
+
+    @llm_chat_callback()
+    def answer(self, subject: Any, /, **shown: Any) -> Any:
+        return super().answer(subject)
+
+    @llm_chat_callback()
+    async def aanswer(self, subject: Any, /, **shown: Any) -> Any:
+        return await super().aanswer(subject)
+
+    @llm_chat_callback()
+    def stream(self, subject: Any, /, **shown: Any) -> Any:
+        return super().stream(subject)
+
+    @llm_chat_callback()
+    async def astream(self, subject: Any, /, **shown: Any) -> Any:
+        return await super().astream(subject)
+
+
+class CompletionCall(Call):
+    """Reported as a completion."""
+
+    @llm_completion_callback()
+    def answer(self, subject: Any, /, **shown: Any) -> Any:
+        return super().answer(subject)
+
+    @llm_completion_callback()
+    async def aanswer(self, subject: Any, /, **shown: Any) -> Any:
+        return await super().aanswer(subject)
+
+    @llm_completion_callback()
+    def stream(self, subject: Any, /, **shown: Any) -> Any:
+        return super().stream(subject)
+
+    @llm_completion_callback()
+    async def astream(self, subject: Any, /, **shown: Any) -> Any:
+        return await super().astream(subject)
+
+
+def is_heard(llm: LLM) -> bool:
+    """Does anybody listen to the events of `llm`, or limit its rate? If not, a `Call` need not be reported at all."""
+    if llm.callback_manager.handlers or getattr(llm, "rate_limiter", None) is not None:
+        return True
+    dispatcher: Dispatcher | None = _reports
+    while dispatcher is not None:
+        if any(type(handler) is not NullEventHandler for handler in dispatcher.event_handlers):
+            return True
+        dispatcher = dispatcher.parent if dispatcher.propagate else None
+    return False

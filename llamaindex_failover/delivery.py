@@ -38,7 +38,7 @@ class Delivery:
             yield chunk
 
     def ending(self, trace: RouteTrace | None) -> Iterator[Any]:
-        """The stream has come to its end. Without an end mark the last chunk is out already, and is completed in place."""
+        """The stream is over. A last chunk without an end mark is out already, so it is completed in place."""
         if self._last is None or trace is None:
             return
         if self._held is not None:

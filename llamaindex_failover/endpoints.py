@@ -1,4 +1,4 @@
-"""The endpoints of a `FailoverLLM`: chat, complete and tool calls, in four styles each, turned into requests for the core."""
+"""The endpoints of a `FailoverLLM`, chat, complete and tool calls in four styles each, as requests for the core."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from llama_index.core.tools import BaseTool
 from failover_core import Failover, RequestInfo
 
 from .attempt import producer_of
-from .calls import VisibleCall
+from .calls import Call, ChatCall, CompletionCall, is_heard
 from .requests import Endpoint, Request
 from .targets import adapter_of
 from .tools import selections
@@ -36,66 +36,71 @@ class Endpoints(FunctionCallingLLM):
     def failover(self) -> Failover:
         raise NotImplementedError
 
-    def _request(self, endpoint: Endpoint, *args: Any, **kwargs: Any) -> Request:
+    def _request(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         raise NotImplementedError
 
     def _info(self, request: Request) -> RequestInfo:
         raise NotImplementedError
 
-    def _visible(self, request: Request) -> VisibleCall:
-        return VisibleCall(self, self.failover, request, self._info(request))
+    def _chat(self, request: Request) -> Call:
+        cls = ChatCall if is_heard(self) else Call
+        return cls(self, self.failover, request, self._info(request))
+
+    def _completion(self, request: Request) -> Call:
+        cls = CompletionCall if is_heard(self) else Call
+        return cls(self, self.failover, request, self._info(request))
 
     # -- chat -------------------------------------------------------------------------------------------------
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        request = self._request("chat", list(messages), **kwargs)
-        response: ChatResponse = self._visible(request).chat(messages, **kwargs)
+        request = self._request("chat", (list(messages),), kwargs)
+        response: ChatResponse = self._chat(request).answer(messages, **kwargs)
         return response
 
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        request = self._request("chat", list(messages), **kwargs)
-        response: ChatResponse = await self._visible(request).achat(messages, **kwargs)
+        request = self._request("chat", (list(messages),), kwargs)
+        response: ChatResponse = await self._chat(request).aanswer(messages, **kwargs)
         return response
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        request = self._request("chat", list(messages), **kwargs)
-        chunks: ChatResponseGen = self._visible(request).stream_chat(messages, **kwargs)
+        request = self._request("chat", (list(messages),), kwargs)
+        chunks: ChatResponseGen = self._chat(request).stream(messages, **kwargs)
         return chunks
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        call = self._visible(self._request("chat", list(messages), **kwargs))
-        return call.closing(await call.astream_chat(messages, **kwargs))
+        call = self._chat(self._request("chat", (list(messages),), kwargs))
+        return call.closing(await call.astream(messages, **kwargs))
 
     # -- complete ---------------------------------------------------------------------------------------------
 
     def complete(self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        request = self._completion(prompt, formatted, kwargs)
-        response: CompletionResponse = self._visible(request).complete(prompt, **kwargs)
+        request = self._completing(prompt, formatted, kwargs)
+        response: CompletionResponse = self._completion(request).answer(prompt, **kwargs)
         return response
 
     async def acomplete(self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        request = self._completion(prompt, formatted, kwargs)
-        response: CompletionResponse = await self._visible(request).acomplete(prompt, **kwargs)
+        request = self._completing(prompt, formatted, kwargs)
+        response: CompletionResponse = await self._completion(request).aanswer(prompt, **kwargs)
         return response
 
     def stream_complete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseGen:
-        request = self._completion(prompt, formatted, kwargs)
-        chunks: CompletionResponseGen = self._visible(request).stream_complete(prompt, **kwargs)
+        request = self._completing(prompt, formatted, kwargs)
+        chunks: CompletionResponseGen = self._completion(request).stream(prompt, **kwargs)
         return chunks
 
     async def astream_complete(
         self, prompt: str = _NO_PROMPT, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
-        call = self._visible(self._completion(prompt, formatted, kwargs))
-        return call.closing(await call.astream_complete(prompt, **kwargs))
+        call = self._completion(self._completing(prompt, formatted, kwargs))
+        return call.closing(await call.astream(prompt, **kwargs))
 
-    def _completion(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> Request:
+    def _completing(self, prompt: str, formatted: bool, kwargs: dict[str, Any]) -> Request:
         if prompt is _NO_PROMPT:  # a TypeError elsewhere; LlamaIndex's own LLMs raise this
             raise ValueError("No prompt provided in positional or keyword arguments")
         told = {"formatted": formatted} if formatted else {}
-        return self._request("complete", prompt, **told, **kwargs)
+        return self._request("complete", (prompt,), {**told, **kwargs})
 
     # -- tools ------------------------------------------------------------------------------------------------
 
@@ -112,7 +117,8 @@ class Endpoints(FunctionCallingLLM):
         request = self._with_tools(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
         )
-        response: ChatResponse = self._visible(request).chat(request.messages, **_shown(tools, kwargs))
+        call = self._chat(request)
+        response: ChatResponse = call.answer(request.messages, **call.shown(tools, kwargs))
         return response
 
     async def achat_with_tools(
@@ -128,7 +134,8 @@ class Endpoints(FunctionCallingLLM):
         request = self._with_tools(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
         )
-        response: ChatResponse = await self._visible(request).achat(request.messages, **_shown(tools, kwargs))
+        call = self._chat(request)
+        response: ChatResponse = await call.aanswer(request.messages, **call.shown(tools, kwargs))
         return response
 
     def stream_chat_with_tools(
@@ -144,7 +151,8 @@ class Endpoints(FunctionCallingLLM):
         request = self._with_tools(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
         )
-        chunks: ChatResponseGen = self._visible(request).stream_chat(request.messages, **_shown(tools, kwargs))
+        call = self._chat(request)
+        chunks: ChatResponseGen = call.stream(request.messages, **call.shown(tools, kwargs))
         return chunks
 
     async def astream_chat_with_tools(
@@ -160,8 +168,8 @@ class Endpoints(FunctionCallingLLM):
         request = self._with_tools(
             tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, tool_required, kwargs
         )
-        call = self._visible(request)
-        return call.closing(await call.astream_chat(request.messages, **_shown(tools, kwargs)))
+        call = self._chat(request)
+        return call.closing(await call.astream(request.messages, **call.shown(tools, kwargs)))
 
     def _with_tools(
         self,
@@ -173,8 +181,8 @@ class Endpoints(FunctionCallingLLM):
         tool_required: bool,
         kwargs: dict[str, Any],
     ) -> Request:
-        """The raw request: every target prepares it in its own way. What says nothing is left out, for the sake of classes
-        with a narrower signature.
+        """The raw request: every target prepares it in its own way. Arguments that say nothing are left out, for the
+        sake of classes with a narrower signature.
         """
         told = {
             "user_msg": user_msg,
@@ -184,7 +192,7 @@ class Endpoints(FunctionCallingLLM):
             "tool_required": tool_required,
         }
         said = {name: value for name, value in told.items() if value or name == "chat_history"}
-        return self._request("chat_with_tools", list(tools), **said, **kwargs)
+        return self._request("chat_with_tools", (list(tools),), {**said, **kwargs})
 
     def _prepare_chat_with_tools(self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any) -> dict[str, Any]:
         raise NotImplementedError("each target prepares its own tools: call chat_with_tools or one of its twins")
@@ -204,8 +212,3 @@ class Endpoints(FunctionCallingLLM):
         if error_on_no_tool_call is not None:
             kwargs["error_on_no_tool_call"] = error_on_no_tool_call
         return selections(response, llm, **kwargs)
-
-
-def _shown(tools: Sequence[BaseTool], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What the call's events tell of its arguments; tools in the form that displays know."""
-    return {"tools": [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools], **kwargs}

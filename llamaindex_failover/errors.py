@@ -1,7 +1,8 @@
 """Failures that LlamaIndex hides or disguises, as errors that the core can classify.
 
-Most errors of the official classes speak for themselves. GoogleGenAI raises a plain RuntimeError when an answer was filtered, and
-OpenAIResponses raises nothing at all when a response, or an event of its stream, reports a failure inside a 200.
+Most errors of the official classes speak for themselves. GoogleGenAI raises a plain RuntimeError when an answer was
+filtered, and OpenAIResponses raises nothing at all when a response, or an event of its stream, reports a failure
+inside a 200.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class TargetNotBuilt(FailoverError):
 
 
 def not_built(name: str, error: Exception) -> Exception:
-    """What the failure of a factory means: the error itself where it speaks of the provider, as when a constructor asks it."""
+    """What the failure of a factory means: the error itself, where a constructor asked the provider and failed."""
     failure = classify(error)
     if failure.kind is not FailureKind.LOCAL_ERROR:
         return error
@@ -85,8 +86,8 @@ def of_a_closed_loop(error: BaseException) -> bool:
 
 
 class OwnErrors:
-    """A context in which the error of a failover with a single target can also be caught as that target's own error: nobody has
-    to rewrite an `except` for an LLM that is wrapped for its breaker or its deadline only.
+    """A context in which the error of a failover with a single target can also be caught as that target's own: nobody
+    has to rewrite an `except` for an LLM that is wrapped for its circuit breaker or its deadline only.
 
     Not as a ValueError, TypeError or AttributeError: LlamaIndex swallows these.
     """

@@ -1,7 +1,7 @@
-"""What is known of LLM classes, by family: the official OpenAI (Chat), OpenAI (Responses), Anthropic and Gemini, and our own.
+"""What is known of LLM classes, by family: the four official ones (OpenAI's two, Anthropic's, Google's) and our own.
 
-The class names in an LLM's ancestry tell its family, so that subclasses (AzureOpenAI, OpenAILike, ...) belong to it and no
-integration is ever imported. Everything else is `OTHER`: nothing is assumed of it, and nothing in its messages is changed.
+The class names in an LLM's ancestry tell its family, so subclasses (AzureOpenAI, OpenAILike, ...) belong to it, and no
+integration is ever imported. Everything else is `OTHER`: nothing is assumed of it, nothing in its messages is changed.
 """
 
 from __future__ import annotations

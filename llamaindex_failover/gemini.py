@@ -1,9 +1,9 @@
 """What GoogleGenAI (the LlamaIndex class) throws away of Gemini's answers, kept.
 
-The class drops every chunk without content. So it drops the last chunk of many healthy streams, which carries only the
-finish reason, and the only chunk of a blocked prompt, which carries only the reason; and it raises where an answer has reached
-its token limit. Here its SDK client is mended from outside: an end is always visible, a blocked prompt is an error that
-says so, and an answer at its limit is an answer, as with every other provider.
+The class drops every chunk without content. So it drops the last chunk of many healthy streams, which carries only
+the finish reason, and the only chunk of a blocked prompt, which carries only the reason; and it raises where an
+answer has reached its token limit. Here its SDK client is mended from outside: an end is always visible, a blocked
+prompt is an error that says so, and an answer at its limit is an answer, as with every other provider.
 """
 
 from __future__ import annotations

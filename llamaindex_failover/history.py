@@ -1,8 +1,9 @@
-"""A conversation as each LLM class can take it: copied for every attempt, and freed of what only its author understands.
+"""A conversation as each LLM class takes it: copied for every attempt, and freed of what only its author understands.
 
-A chat that fails over carries turns that another provider wrote: tool arguments as JSON text, reasoning with or without a
-signature, citations, cache marks, ids that are tool names. Each official class refuses or misreads some of these, mostly before
-anything is sent. The copies made here are what one family accepts; the caller's own messages are never touched.
+A chat that fails over carries turns that another provider wrote, with tool arguments as JSON text, reasoning with or
+without a signature, citations, cache marks, ids that are tool names. Each official class refuses or misreads some of
+these, mostly before anything is sent. The copies made here are what one family accepts; the caller's own messages are
+never touched.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def portable(messages: Sequence[ChatMessage], family: Family, model: str | None 
 
 
 def copied(message: ChatMessage) -> ChatMessage:
-    """A message that shares nothing changeable with the original; media are shared, since nobody edits bytes in place."""
+    """A message that shares nothing changeable with the original. Bytes are shared: nobody can change them."""
     blocks = [
         block.__copy__() if isinstance(block, TextBlock | ImageBlock) else block.model_copy(deep=True)
         for block in message.blocks

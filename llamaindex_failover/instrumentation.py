@@ -1,9 +1,10 @@
 """One visible call: what attempts report to LlamaIndex is kept back, so that events, tokens and spans are told once.
 
-Each wrapped LLM reports its own call, to the callback managers and to the instrumentation dispatcher, and with several attempts
-that would be several calls, some of them without an end. LlamaIndex offers no way to hold reports back, so a gate is put before
-the two places that all of them pass (`Dispatcher` and `CallbackManager`). It is open everywhere but inside an attempt, where
-reports go on a tape: thrown away as a rule, and played back where an attempt's own reports are the true ones.
+Each wrapped LLM reports its own call, to the callback managers and to the instrumentation dispatcher, and with
+several attempts that would be several calls, some of them without an end. LlamaIndex offers no way to hold reports
+back, so a gate is put before the two places that all of them pass (`Dispatcher` and `CallbackManager`). It is open
+everywhere but inside an attempt, where reports go on a tape: thrown away as a rule, and played back where an attempt's
+own reports are the true ones.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class KeptBack:
 
 
 def without_span(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method` without LlamaIndex's span around it, which nobody would see and which costs more than a failover does."""
+    """`method` without LlamaIndex's span around it: nobody would see it, and it costs as much as a failover does."""
     inner = getattr(method, "__wrapped__", None)
     return inner if inner is not None and hasattr(inner, DISPATCHER_SPAN_DECORATED_ATTR) else method
 

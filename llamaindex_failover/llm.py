@@ -29,15 +29,15 @@ class FailoverLLM(StructuredEndpoints):
     """An LLM that answers as long as one of its targets does.
 
     Args:
-        targets: in order of preference: LlamaIndex LLMs, functions without arguments that make one, native strings such as
-            "anthropic:claude-sonnet-4-5", and core `Target`s (native ones, or functions that take the list of messages
-            and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
+        targets: in order of preference: LlamaIndex LLMs, functions without arguments that make one, native strings
+            such as "anthropic:claude-sonnet-4-5", and core `Target`s (native ones, or functions that take the list of
+            messages and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
         settings: the rules; see `failover_core.Settings`.
         policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`.
         failover: in place of `targets`, the `failover` of another `FailoverLLM`, to share what is known of its targets.
         show_attempts: report each attempt as a span of its own to LlamaIndex's instrumentation. By default one call is
             seen, whatever it took.
-        kwargs: fields of any LlamaIndex LLM (`system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...).
+        kwargs: fields of any LlamaIndex LLM: `system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...
             Prompt settings that are left out are taken from the first target that has them.
 
     Raises:
@@ -53,6 +53,7 @@ class FailoverLLM(StructuredEndpoints):
 
     _failover: Failover = PrivateAttr()
     _metadata: LLMMetadata = PrivateAttr()
+    _wanted: frozenset[str] = PrivateAttr()
     _sized: bool = PrivateAttr()
     _thinking: bool = PrivateAttr()
     _prompted: bool = PrivateAttr()
@@ -83,7 +84,9 @@ class FailoverLLM(StructuredEndpoints):
         super().__init__(**fields, **{**_prompting_of(llms), **kwargs})
         self._failover = failover
         self._metadata = common_metadata(failover.targets)
-        self._sized = any(target.context_window_tokens is not None for target in failover.targets)
+        alone = len(failover.targets) == 1  # and then it speaks for itself
+        self._wanted = frozenset() if alone else frozenset().union(*(target.lacks for target in failover.targets))
+        self._sized = not alone and any(target.context_window_tokens is not None for target in failover.targets)
         self._thinking = any(adapter.facts is not None and adapter.facts.thinks for adapter in adapters)
         self._prompted = bool(kwargs.get("system_prompt"))
         names = [target.name for target in failover.targets]
@@ -115,12 +118,11 @@ class FailoverLLM(StructuredEndpoints):
     def _own_system_prompt(self) -> bool:
         return self._prompted and bool(self.system_prompt)
 
-    def _request(self, endpoint: Endpoint, *args: Any, **kwargs: Any) -> Request:
+    def _request(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         return Request(endpoint, args, kwargs, spans=self.show_attempts)
 
     def _info(self, request: Request) -> RequestInfo:
-        selective = len(self._failover.targets) > 1
-        return info_of(request, selective=selective, sized=self._sized, thinking=self._thinking)
+        return info_of(request, wanted=self._wanted, sized=self._sized, thinking=self._thinking)
 
     # -- copies and data --------------------------------------------------------------------------------------
 
@@ -156,8 +158,8 @@ class FailoverLLM(StructuredEndpoints):
 
 
 def default_settings(targets: Sequence[Target]) -> Settings:
-    """The usual ones. But what the only target says is passed on as it comes where nothing is known of its class: nobody else
-    could be asked, and an answer that looks empty may be all it has to say.
+    """The usual ones. But what the only target says is passed on as it comes where nothing is known of its class:
+    nobody else could be asked, and an answer that looks empty may be all it has to say.
     """
     if len(targets) == 1 and adapter_of(targets[0]).family is OTHER:
         return Settings(output_checks=False, hold_back_tokens=0, hold_back_s=0.0)

@@ -1,6 +1,7 @@
 """One `LLMMetadata` for several LLMs: what every one of them can do, and never what one can at the moment.
 
-LlamaIndex reads metadata once, when an engine, an agent or a memory is built, so it must not change with the target in use.
+LlamaIndex reads metadata once, when an engine, an agent or a memory is built, so it must not change with the target
+in use.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ UNSAID = -1
 def common_metadata(targets: Sequence[Target]) -> LLMMetadata:
     """What holds for all targets.
 
-    The smallest context window, the largest output, tools only where all have them. Functions of the user's own and LLMs that
-    are not built yet count only where there is nothing else to go by.
+    The smallest context window, the largest output, tools only where all have them. Functions of the user's own and
+    LLMs that are not built yet count only where there is nothing else to go by.
     """
     said = [(target, _metadata_of(target)) for target in targets]
     llms = [(target, metadata) for target, metadata in said if adapter_of(target).family is not FUNCTION]

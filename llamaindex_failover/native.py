@@ -1,7 +1,7 @@
-"""Native targets as LlamaIndex LLMs: messages, tools and answers translated between LlamaIndex and the core's neutral types.
+"""Native targets as LlamaIndex LLMs: what a user gets for `"anthropic:..."` and the other strings.
 
-A native target calls a provider's official SDK without any LlamaIndex integration, so `NativeLLM` is what a LlamaIndex user gets for
-`"anthropic:..."` and the other strings. The history is made legal for the provider by the target itself.
+A native target calls a provider's official SDK, without any LlamaIndex integration, and makes every history legal for
+its provider itself. `translation` has the messages, tools and answers.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .chat_only import ChatOnly
 from .tools import selections, understood
 from .translation import StreamedMessage, neutral_message, response_of, tool_spec
 
-# Every chat model that OpenAI, Anthropic and Google have brought out since 2024 takes at least this much; say it yourself with
-# Target.native(..., context_window_tokens=...). LlamaIndex cuts prompts to fit, so its own default of 3,900 would do harm.
+# Every chat model that OpenAI, Anthropic and Google have brought out since 2024 takes at least this much; say it
+# yourself with Target.native(..., context_window_tokens=...). LlamaIndex cuts prompts to fit, so its own default of
+# 3,900 would do harm.
 ASSUMED_WINDOW_TOKENS = 128_000
 
 _OTHER_NAMES = {"max_tokens": "max_output_tokens", "max_completion_tokens": "max_output_tokens"}
@@ -140,7 +141,7 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
 
     @property
     def takes_schemas(self) -> bool:
-        """The provider holds the answer to a JSON schema itself; else a forced tool call does it, LlamaIndex's usual way."""
+        """The provider itself holds the answer to a JSON schema. (Else a forced tool call does it.)"""
         return "json_schema" not in self._target.lacks
 
     def structured_predict(

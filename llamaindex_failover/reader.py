@@ -1,7 +1,7 @@
 """What the core reads in LlamaIndex's responses: text, tool calls, and above all how an answer ended.
 
-LlamaIndex hands on a filtered, failed or truncated answer without a word. The provider's terminal marker is still there, in
-`raw`, in the shape of each SDK; `ending_of` knows these shapes, whoever's class has wrapped them.
+LlamaIndex hands on a filtered, failed or truncated answer without a word. The provider's terminal marker is still
+there, in `raw`, in the shape of each SDK; `ending_of` knows these shapes, whoever's class has wrapped them.
 """
 
 from __future__ import annotations

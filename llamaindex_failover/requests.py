@@ -1,7 +1,7 @@
 """A request on its way to a target: which endpoint of an LLM is meant, and with what arguments.
 
-The core passes a `Request` to the targets as it is. Each attempt makes its own arguments out of it (`arguments_for`), so that
-no target can change what the caller, or the next target, holds.
+The core passes a `Request` to the targets as it is. Each attempt makes its own arguments out of it (`arguments_for`),
+so that no target can change what the caller, or the next target, holds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
 
 from failover_core import RequestInfo
+from failover_core.model import NO_INFO
 from failover_core.stream.resume import resume_instruction
 
 from .families import ANTHROPIC, OPENAI, Family
@@ -23,15 +24,17 @@ from .tools import portable_choice
 Endpoint = Literal["chat", "complete", "chat_with_tools", "structured_predict"]
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
-# No tokenizer packs more than about 5 characters into a token on average: a floor, since a target skipped for a wrong guess
-# is worse than one that says itself that the request is too long.
+# No tokenizer packs more than about 5 characters into a token on average: a floor, since a target skipped for a wrong
+# guess is worse than one that says itself that the request is too long.
 CHARS_PER_TOKEN = 5
 _NEED_OF_BLOCK = {"image": "images", "document": "files", "audio": "audio", "video": "video"}
+_REASONING = RequestInfo(thinking=True)
+_MEDIA = frozenset(_NEED_OF_BLOCK.values())
 _OUTPUT_LIMITS = ("max_tokens", "max_output_tokens", "max_completion_tokens")
 _TOOL_KWARGS = frozenset(
     {"user_msg", "chat_history", "verbose", "allow_parallel_tool_calls", "tool_required", "tool_choice"}
 )
-_STRUCTURED_KWARGS = ("tools", "functions", "response_format", "text_format", "output_format")
+_STRUCTURED_KWARGS = ("functions", "response_format", "text_format", "output_format")
 
 
 @dataclass(slots=True)
@@ -96,29 +99,31 @@ class Request:
         return replace(self, args=([*self.args[0], *more],))
 
 
-def info_of(request: Request, *, selective: bool, sized: bool, thinking: bool) -> RequestInfo:
+def info_of(request: Request, *, wanted: frozenset[str], sized: bool, thinking: bool) -> RequestInfo:
     """What the core may know of a request.
 
     Args:
-        selective: there is a choice of targets, so that what a request needs matters. A single target speaks for itself.
+        wanted: the needs that make a difference, as some target cannot serve them.
         sized: some target's context window is known, so that the prompt's size is worth an estimate.
         thinking: some target was set up to reason first.
     """
     kwargs = request.kwargs
-    needs = {_NEED_OF_BLOCK[kind] for kind in _media_of(request.messages)} if selective else set()
-    uses_tools = bool(request.endpoint == "chat_with_tools" and request.args[0]) or bool(kwargs.get("tools"))
-    if uses_tools and selective:
+    if request.endpoint in ("chat", "complete") and not (kwargs or sized or wanted & _MEDIA):
+        return _REASONING if thinking else NO_INFO
+    needs: set[str] = set()
+    if wanted & _MEDIA:
+        needs.update(_NEED_OF_BLOCK[kind] for kind in _media_of(request.messages))
+    parsing = request.endpoint == "structured_predict"  # whose arguments are those of the prompt
+    tools = request.args[0] if request.endpoint == "chat_with_tools" else None if parsing else kwargs.get("tools")
+    if tools:
         needs.add("tools")
-    limits = (kwargs.get("llm_kwargs") or kwargs) if request.endpoint == "structured_predict" else kwargs
-    limit = next((limits[name] for name in _OUTPUT_LIMITS if isinstance(limits.get(name), int)), None)
+    limits = (kwargs.get("llm_kwargs") or {}) if parsing else kwargs
     return RequestInfo(
-        prompt_tokens=_chars_of(request) // CHARS_PER_TOKEN if sized and selective else None,
-        max_output_tokens=limit,
+        prompt_tokens=_chars_of(request) // CHARS_PER_TOKEN if sized else None,
+        max_output_tokens=next((limits[name] for name in _OUTPUT_LIMITS if isinstance(limits.get(name), int)), None),
         thinking=thinking,
-        needs=frozenset(needs),
-        structured=uses_tools
-        or request.endpoint == "structured_predict"
-        or any(kwargs.get(name) is not None for name in _STRUCTURED_KWARGS),
+        needs=wanted & needs,
+        structured=bool(tools) or parsing or any(kwargs.get(name) is not None for name in _STRUCTURED_KWARGS),
     )
 
 
@@ -178,8 +183,3 @@ def _copied(value: Any) -> Any:
     if type(value) is list:
         return [_copied(item) for item in value]
     return value
-
-
-def given(**optional: Any) -> dict[str, Any]:
-    """Keyword arguments without those that say nothing, for classes with a narrower signature than LlamaIndex's own."""
-    return {name: value for name, value in optional.items() if value}

@@ -1,14 +1,13 @@
-"""Retries of the wrapped LLMs, switched off: LlamaIndex's own times the SDK's make up to 12 requests and 77 s of one 429.
+"""The wrapped LLMs' own retries, switched off: LlamaIndex's times the SDK's make 12 requests and 77 s of one 429.
 
-While they last, nobody else is asked; with them off, the core retries once where that helps and goes on where it does not. An
-LLM of a class that is not known, and retries by itself, is reported once with the way to stop it.
+While they last, nobody else is asked; with them off, the core retries once where that helps and goes on where it does
+not. An LLM of a class that is not known, and retries by itself, is reported once with the way to stop it.
 """
 
 from __future__ import annotations
 
 import warnings
 from inspect import signature
-from typing import Any
 
 from llama_index.core.llms import LLM
 
@@ -45,15 +44,15 @@ def switch_off(llm: LLM, family: Family) -> None:
 
 
 def _switch_off_google(llm: LLM) -> None:
-    """google-genai retries on its own account only where it was told to; but on asyncio it sleeps 1 to 10 s over a refused
-    connection and tries again, which newer versions leave to whoever sets retry options.
+    """google-genai retries on its own account only where it was told to; but on asyncio it sleeps 1 to 10 s over a
+    refused connection and tries again, which newer versions leave to whoever sets retry options.
     """
     from google.genai.types import HttpRetryOptions
     from tenacity import stop_after_attempt
 
     api = getattr(getattr(llm, "_client", None), "_api_client", None)
     options = getattr(api, "_http_options", None)
-    if options is None:
+    if api is None or options is None:
         return
     options.retry_options = HttpRetryOptions(attempts=1)
     for name in ("_retry", "_async_retry"):
@@ -64,7 +63,7 @@ def _switch_off_google(llm: LLM) -> None:
     if request is not None and "implicit_retry" not in signature(request).parameters and api._use_aiohttp():
         _report(
             type(llm),
-            "google-genai before 2.31 sleeps 1 to 10 s over a refused connection on asyncio. Upgrade it, or build "
+            "google-genai before 2.33 sleeps 1 to 10 s over a refused connection on asyncio. Upgrade it, or build "
             "GoogleGenAI(..., http_options={'async_client_args': {'transport': httpx.AsyncHTTPTransport()}}).",
         )
 

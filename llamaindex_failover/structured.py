@@ -18,8 +18,8 @@ from .requests import Request
 
 
 class StructuredEndpoints(Endpoints):
-    """`structured_predict` and its twins. A program mode other than the default asks for LlamaIndex's general way instead,
-    which then runs over this LLM's chat.
+    """`structured_predict` and its twins. A program mode other than the default asks for LlamaIndex's general way
+    instead, which then runs over this LLM's chat.
     """
 
     @property
@@ -94,7 +94,7 @@ class StructuredEndpoints(Endpoints):
             prompt = ChatPromptTemplate(self._extend_messages(prompt.format_messages(llm=self, **prompt_args)))
             prompt_args = {}
         told = {"llm_kwargs": llm_kwargs} if llm_kwargs else {}
-        return self._request("structured_predict", output_cls, prompt, **told, **prompt_args)
+        return self._request("structured_predict", (output_cls, prompt), {**told, **prompt_args})
 
     def _objects(self, request: Request) -> Generator[Any, None, None]:
         source = self.failover.stream(request, self._info(request))

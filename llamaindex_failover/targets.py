@@ -16,7 +16,7 @@ from failover_core.model import CALL_STYLES, TARGET_FIELDS
 from .adapter import LLMAdapter
 
 OPTIONS = TARGET_FIELDS - {"name", *CALL_STYLES, "reader", "resume", "source"}
-# Native targets leave these to their provider's own error; LlamaIndex has blocks for them, OpenAI and Anthropic have no place.
+# LlamaIndex has blocks for these, but the providers' APIs have no place for them.
 _NOT_NATIVE = {"openai": frozenset({"video"}), "anthropic": frozenset({"audio", "video"})}
 
 
@@ -24,7 +24,7 @@ def wrap(llm: LLM | Callable[[], LLM], name: str | None = None, **options: Any) 
     """A LlamaIndex LLM, or a function that makes one, as a target with facts of its own.
 
     Args:
-        llm: the LLM, or a function without arguments that makes it at the first call. The function may fail: that is the
+        llm: the LLM, or a function without arguments that makes it at the first call. It may fail: that is the
             target's failure, and it is tried again at the next call.
         name: under which health is kept; None = from the class and the model, such as "OpenAI:gpt-4o".
         options: fields of `Target`: `provider`, `model`, `region`, `context_window_tokens`, `lacks`, `tags`,

@@ -202,14 +202,14 @@ def _message_of(answer: NeutralResponse) -> ChatMessage:
 
 
 def _proof_of(part: Reasoning) -> dict[str, Any]:
-    """A thought's signature as its provider's LlamaIndex class keeps it, so that either can go on with the other's history."""
+    """A thought's signature where its provider's LlamaIndex class keeps it: each can read the other's history."""
     if part.provider == "google":
         return {"thought": True, "thought_signature": base64.b64decode(part.signature) if part.signature else None}
     return {"signature": part.signature, "provider": part.provider, "redacted": part.redacted}
 
 
 def _raw(said: NeutralResponse | ChatChunk, answer_id: str | None) -> dict[str, Any]:
-    """What there is to know of an answer beside its content. A dict, since LlamaIndex's token counters make one of it."""
+    """What is known of an answer beside its content. A dict, since LlamaIndex's token counters make one of it."""
     return {
         "object": NATIVE,
         "id": answer_id,

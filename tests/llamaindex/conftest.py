@@ -53,7 +53,9 @@ async def allms() -> AsyncIterator[Shop]:
 
 @pytest.fixture(autouse=True)
 def loop_for_sync_code(request: pytest.FixtureRequest) -> Iterator[asyncio.AbstractEventLoop | None]:
-    """LlamaIndex's synchronous code takes the thread's event loop, makes one where there is none, and never closes it."""
+    """LlamaIndex's synchronous code takes the thread's event loop, makes one where there is none, and never closes
+    it.
+    """
     if inspect.iscoroutinefunction(request.function):
         yield None
         return

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from llama_index.core.llms import ChatMessage
 
-from failover_core import FailureKind, Settings
+from failover_core import DeadlineExceeded, FailureKind, Settings
 from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM
 from llamaindex_targets import KINDS, Shop
@@ -129,3 +129,46 @@ def _the_second_answered(text: str, response: Any, how: str) -> None:
     kinds = {attempt["kind"] for attempt in trace["attempts"][:-1]}
     assert kinds
     assert kinds <= DEATHS[how]
+
+
+IMPATIENT = Settings(answer_s=0.2, first_token_s=0.2)
+
+
+@pytest.mark.parametrize("kind", ["OpenAI", "GoogleGenAI", "anthropic:"])
+@pytest.mark.parametrize("style", [chat, stream_chat])
+def test_a_silent_first_target_is_raced(
+    style: Callable[..., Any], kind: str, first: ProviderServer, second: ProviderServer, llms: Shop
+) -> None:
+    first.always(faults.Silence())
+    llm = FailoverLLM([llms.make(kind, first), llms.make(ELSEWHERE[kind], second)], settings=IMPATIENT)
+    text, response = style(llm)
+    assert text == SECOND
+    assert [attempt["verdict"] for attempt in told(response)["attempts"]] == ["lost", "answered"]
+    first.stop()
+
+
+@pytest.mark.parametrize("kind", ["Anthropic", "GoogleGenAI", "openai:"])
+@pytest.mark.parametrize("style", [achat, astream_chat])
+async def test_a_silent_first_target_is_raced_on_asyncio(
+    style: Callable[..., Any], kind: str, first: ProviderServer, second: ProviderServer, allms: Shop
+) -> None:
+    first.always(faults.Silence())
+    llm = FailoverLLM([allms.make(kind, first), allms.make(ELSEWHERE[kind], second)], settings=IMPATIENT)
+    text, response = await style(llm)
+    assert text == SECOND
+    assert [attempt["verdict"] for attempt in told(response)["attempts"]] == ["lost", "answered"]
+
+
+def test_a_deadline_holds_and_reaches_the_sdk(first: ProviderServer, llms: Shop) -> None:
+    first.always(faults.Silence())
+    llm = FailoverLLM([llms.make("OpenAI", first)], settings=Settings(deadline_s=0.3))
+    with pytest.raises(DeadlineExceeded):
+        llm.chat(MESSAGES)
+    assert first.wait_until_idle(2.0), "the SDK's own timeout has ended the request by now"
+
+
+async def test_geminis_synchronous_calls_work_inside_a_running_loop(
+    first: ProviderServer, second: ProviderServer, allms: Shop
+) -> None:
+    llm = FailoverLLM([allms.make("GoogleGenAI", first), allms.make("OpenAI", second)])
+    assert told(llm.chat(MESSAGES))["target"] == "GoogleGenAI:gemini-2.5-flash"

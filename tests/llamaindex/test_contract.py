@@ -1,4 +1,6 @@
-"""The contract of a LlamaIndex LLM, on fakes in process: what is handed to targets, what is said of them, what is raised."""
+"""The contract of a LlamaIndex LLM, on fakes in process: what is handed to targets, what is said of them, what is
+raised.
+"""
 
 from __future__ import annotations
 
@@ -365,6 +367,32 @@ def test_the_callers_own_mistake_is_not_sent_around() -> None:
         llm.chat(HELLO)
     assert caught.value.failure.kind == FailureKind.LOCAL_ERROR
     assert not second.seen
+
+
+@pytest.mark.parametrize("style", ["chat", "stream_chat"])
+def test_the_error_of_an_only_target_can_still_be_caught_as_its_own(style: str) -> None:
+    with pytest.raises(Down) as caught:
+        list(getattr(FailoverLLM([dead()], settings=QUICK), style)(HELLO))
+    assert isinstance(caught.value, AllTargetsFailed)
+    with pytest.raises(AllTargetsFailed) as both:
+        FailoverLLM([dead(), dead()], settings=QUICK).chat(HELLO)
+    assert not isinstance(both.value, Down)
+
+
+def test_an_only_target_never_raises_what_llamaindex_swallows() -> None:
+    with pytest.raises(FailoverError) as caught:
+        FailoverLLM([FakeLLM(says=ValueError("odd"))]).chat(HELLO)
+    assert not isinstance(caught.value, ValueError)
+
+
+def test_what_an_only_target_says_is_passed_on_as_it_comes() -> None:
+    """Nobody else could be asked, so nothing is gained by checks and by holding the start of a stream back."""
+    silent, small, plain = FakeLLM(says=""), FakeLLM(window=10), FakeLLM(function_calling=False)
+    assert FailoverLLM([silent]).chat(HELLO).message.content == ""
+    assert list(FailoverLLM([FakeLLM(says=[])]).stream_chat(HELLO)) == []
+    assert FailoverLLM([small]).chat([ChatMessage("word " * 1_000)]).message.content == "fake"
+    assert FailoverLLM([plain]).chat_with_tools([ADD], user_msg="add").message.content == "fake"
+    assert FailoverLLM([silent, FakeLLM()]).chat(HELLO).message.content == "fake", "with two, it is no answer"
 
 
 # -- copies and data ----------------------------------------------------------------------------------------------

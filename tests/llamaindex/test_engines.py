@@ -102,8 +102,9 @@ def triplets(ask: Ask) -> str:
     return "(Lighthouse, stood on, Pharos)"
 
 
-# The index calls `asyncio.run` again and again, so connections of closed loops are left over, for the next document to stumble
-# over. With retries switched off that must not count as a failure; nobody can close them, and Python complains.
+# The index calls `asyncio.run` again and again, so connections of closed loops are left over, for the next document
+# to stumble over. With retries switched off that must not count as a failure; nobody can close them, and Python
+# complains.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_property_graph_extractors(first: ProviderServer) -> None:
     with ProviderServer(triplets) as second, ProviderServer() as filling:

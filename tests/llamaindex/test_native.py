@@ -234,7 +234,8 @@ def test_native_targets_need_no_integration() -> None:
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Blocked())\n"
         "from llamaindex_failover import FailoverLLM\n"
-        "print(FailoverLLM(['openai:gpt-4o', 'anthropic:claude-sonnet-4-5', 'google:gemini-2.5-flash']).metadata.model_name)\n"
+        "specs = ['openai:gpt-4o', 'anthropic:claude-sonnet-4-5', 'google:gemini-2.5-flash']\n"
+        "print(FailoverLLM(specs).metadata.model_name)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "gpt-4o | claude-sonnet-4-5 | gemini-2.5-flash"

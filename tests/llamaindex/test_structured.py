@@ -48,10 +48,8 @@ async def test_structured_predict_on_asyncio(one: str, other: str, first: Provid
         first.always(faults.Status(503))
         llm = FailoverLLM([allms.make(one, first), allms.make(other, second)], settings=ONCE)
         assert isinstance(await llm.astructured_predict(City, PROMPT, place="Rome"), City)
-        last: Any = None
-        async for last in await llm.astream_structured_predict(City, PROMPT, place="Rome"):
-            pass
-        assert isinstance(last, City)
+        objects = [item async for item in await llm.astream_structured_predict(City, PROMPT, place="Rome")]
+        assert isinstance(objects[-1], City)
         response = await llm.as_structured_llm(City).achat([ChatMessage("Tell of a city.")])
         assert isinstance(response.raw, City)
 
@@ -116,6 +114,17 @@ def test_the_system_prompt_of_the_whole_reaches_every_target() -> None:
     for target in targets:
         ((system, user),) = target.seen
         assert (system.content, user.content) == ("Be exact.", "Tell of a city near {Rome}.")
+
+
+def test_prompts_may_use_any_names() -> None:
+    class Listening(FakeLLM):
+        def structured_predict(self, output_cls: Any, prompt: Any, llm_kwargs: Any = None, **args: Any) -> Any:
+            return City(name=prompt.format(**args), people=1)
+
+    prompt = PromptTemplate("{tools} {endpoint} {request} {messages}")
+    llm = FailoverLLM([Listening(function_calling=False), Listening()])
+    names = {"tools": "a", "endpoint": "b", "request": "c", "messages": "d"}
+    assert llm.structured_predict(City, prompt, **names).name == "a b c d"
 
 
 def test_arguments_of_the_call_are_not_changed_by_a_target(first: ProviderServer, llms: Shop) -> None:
