@@ -231,7 +231,7 @@ def drop_losers(route: Route, winner: Live) -> Generator[Effect, Any, None]:
 
 def served(route: Route) -> None:
     trace = route.finish()
-    if route.desk.telemetry.detailed:
+    if route.detailed:
         route.desk.telemetry.emit(RequestServed(trace))
 
 

@@ -55,6 +55,7 @@ class Route:
         self.trace = trace
         self.info = info
         self.style = style
+        self.detailed = desk.telemetry.detailed
         self.streaming = style in ("stream", "astream")
         self.live: dict[int, Live] = {}
         self.shown = ""
@@ -141,7 +142,7 @@ class Route:
             has_backup=self._backup_from_s() is not None,
         )
         live.apart = probing and limit is not None and not limit.kills
-        if self.desk.telemetry.detailed:
+        if self.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
         resume = target.resume if self.shown else None
@@ -154,17 +155,18 @@ class Route:
 
     def next_wait(self) -> Wait:
         """Until when there is nothing to do unless an attempt says something."""
-        times = [] if self.deadline_s is None else [self.deadline_s]
-        if self._retry is not None:
-            times.append(self._retry[1])
-        holding = False
+        until_s, holding = self.deadline_s, False
+        if self._retry is not None and (until_s is None or self._retry[1] < until_s):
+            until_s = self._retry[1]
         for live in self.live.values():
-            release_s = live.inlet.release_at_s() if live.inlet is not None else None
-            holding = holding or release_s is not None
-            time_s = self._due_s(live) if release_s is None else release_s
-            if time_s is not None:
-                times.append(time_s)
-        return Wait(min(times, default=None), holding)
+            time_s = live.inlet.release_at_s() if live.inlet is not None else None
+            if time_s is None:
+                time_s = self._due_s(live)
+            else:
+                holding = True
+            if time_s is not None and (until_s is None or time_s < until_s):
+                until_s = time_s
+        return Wait(until_s, holding)
 
     def _due_s(self, live: Live) -> float | None:
         """When an attempt that has shown nothing yet is overdue; None = never, or it is already."""
@@ -295,7 +297,7 @@ class Route:
                 attempt.first_token_s = inlet.first_content_s - live.began_s
             attempt.usage, attempt.model = inlet.usage, inlet.model
         self.live.pop(attempt.number, None)
-        if verdict is not Verdict.ANSWERED or self.desk.telemetry.detailed:
+        if verdict is not Verdict.ANSWERED or self.detailed:
             self.desk.telemetry.emit(AttemptEnded(self.trace.request_id, attempt))
 
     def finish(self) -> RouteTrace:

@@ -87,8 +87,9 @@ class HealthBook:
 
     def request_began(self) -> None:
         """Each request pays a little into the retry budget."""
-        with self._lock:
-            self._budget = min(self._budget_max, self._budget + self._budget_refill)
+        if self._budget < self._budget_max:  # a look without the lock: while all is well there is nothing to refill
+            with self._lock:
+                self._budget = min(self._budget_max, self._budget + self._budget_refill)
 
     def spend_retry(self) -> bool:
         """Take one token from the retry budget; False when there is none."""

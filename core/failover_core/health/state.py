@@ -52,10 +52,13 @@ class TargetState:
 
     def available_in_s(self, now: float) -> float:
         """Seconds until an attempt may pass; 0 when it may now (ramping decides by share)."""
-        wait_s = self.limit.blocked_until_s - now
-        if self.breaker.state in (CircuitState.OPEN, CircuitState.PROBING):
+        wait_s = 0.0
+        if self.limit is not NO_LIMIT:
+            wait_s = self.limit.blocked_until_s - now
+        state = self.breaker.state
+        if state is CircuitState.OPEN or state is CircuitState.PROBING:
             wait_s = max(wait_s, self.breaker.until_s - now)
-        return max(0.0, wait_s)
+        return wait_s if wait_s > 0.0 else 0.0
 
     def doubt(self, now: float) -> float:
         """The suspicion in nats, as it has faded by now."""
