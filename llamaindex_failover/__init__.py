@@ -3,10 +3,10 @@
     from llama_index.core import Settings
     from llamaindex_failover import FailoverLLM
 
-    Settings.llm = FailoverLLM(targets=[OpenAI("gpt-4o-mini"), Anthropic("claude-haiku-4-5"), "google:gemini-2.5-flash"])
+    Settings.llm = FailoverLLM(targets=[OpenAI("gpt-4o-mini"), Anthropic("claude-haiku-4-5"), "google:gemini-2.5-pro"])
 
-`wrap` gives a target a name, a region or other facts. The rules are `failover_core.Settings`. What is exported loads when
-it is first used, so that the import costs a program nothing before that.
+`wrap` gives a target a name, a region or other facts. The rules are `failover_core.Settings`. What is exported loads
+when it is first used, so that the import costs a program nothing before that.
 """
 
 from __future__ import annotations
