@@ -125,8 +125,11 @@ class Choice:
         """Leave to ask `target`. The first attempt is free and so is a switch to a healthy target; any other one spends
         retry budget, once it has been admitted.
         """
-        made = len(self._trace.attempts)
-        free = made == 0 or (made == 1 and self._book.snapshot[target.name].is_healthy(now))
+        made = self._trace.attempts
+        free = not made or (
+            all(attempt.target.name == made[0].target.name for attempt in made)
+            and self._book.snapshot[target.name].is_healthy(now)
+        )
         if not free and self._book.retry_budget_left < 1.0:
             self._trace.skipped[target.name] = "the retry budget is spent"
             return None

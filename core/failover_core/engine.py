@@ -20,6 +20,7 @@ from .limits import stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
+from .patience import next_wait, overdue
 from .policy.guards import Style
 from .policy.ranking import Snapshot
 from .route import Route
@@ -85,7 +86,7 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
             route.now = yield start
         elif not route.waiting:
             raise final_error(route)
-        event: Event = yield route.next_wait()
+        event: Event = yield next_wait(route)
         route.now = event.at_s
         if isinstance(event, Elapsed):
             yield from _time_passed(route)
@@ -99,7 +100,7 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
 def _time_passed(route: Route) -> Generator[Effect, Any, None]:
     if route.past_deadline():
         raise deadline_error(route, shown=route.shown)
-    for live in route.overdue():
+    for live in overdue(route):
         if live.limit is not None and live.limit.kills:
             route.now = yield Cancel(live.attempt.number)
             route.fail(live, Failure(FailureKind.TIMEOUT, f"no answer in {live.limit.seconds:.1f} s"))
@@ -119,6 +120,8 @@ def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, No
         chunk = inlet.take(event.value, route.now)
         if chunk is not None:
             inlet.held.append(chunk)
+        if inlet.first_content_s == route.now:
+            route.desk.book.heard(live.permit, route.now)
         if inlet.hopeless:
             route.now = yield Cancel(event.number)
             failure = _unjoined()
@@ -223,7 +226,7 @@ def drop_losers(route: Route, winner: Live) -> Generator[Effect, Any, None]:
         if live.apart and live.limit is not None:
             until_s = live.began_s + max(live.limit.usual_s, route.now - live.began_s)
             route.now = yield Detach(live.attempt.number, until_s, Aftermath(route.desk, route.info, live))
-            route.leave_behind(live)
+            route.lose(live, winner, runs_on=True)
         else:
             route.now = yield Cancel(live.attempt.number)
             route.lose(live, winner)

@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .health.book import HealthBook
+from .health.habits import HabitKey
 from .health.latency import (
     COLD_ANSWER_S,
     COLD_FIRST_TOKEN_S,
     COLD_LONG_ANSWER_S,
     LONG_ANSWER_TOKENS,
+    Habit,
+    lateness,
+    moment_s,
     overdue_s,
     typical_s,
 )
 from .health.latency import stall_s as learned_stall_s
+from .health.suspicion import OUTRUN_NATS, OVERDUE_NATS, silence_nats
 from .model import RequestInfo, Target
 from .settings import Settings
 
 PROBE_HEAD_START_S = 1.0
+PROBE_Z = 1.28  # a probe that is slower than nine in ten healthy calls does not tell that its target is well again
+LONG_PROMPT_TOKENS = 3000
 
 
 @dataclass(slots=True)
@@ -29,12 +36,22 @@ class Limit:
         kills: it is given up then (racing is off), instead of raced.
         counts: passing it is evidence against the target (a probe's short head start and a tight deadline are not).
         usual_s: what it would be without a head start or a deadline.
+        habit: what is usual for it, for the looks before the limit; None = there are none.
+        scale: factor on the habit for this request's size.
     """
 
     seconds: float
     kills: bool = False
     counts: bool = True
     usual_s: float = 0.0
+    habit: Habit | None = None
+    scale: float = 1.0
+
+    def silence_nats(self, seconds: float) -> float:
+        """What it weighs that nothing was heard for so long."""
+        if self.habit is None:
+            return OVERDUE_NATS if self.counts else OUTRUN_NATS
+        return silence_nats(lateness(self.habit, seconds / self.scale))
 
 
 def limit_for(
@@ -59,17 +76,31 @@ def limit_for(
     racing = settings.hedge != "off" and not info.side_effects
     if not racing:
         return None if given_s is None else Limit(given_s, kills=True)
-    habit = book.habit(target.name, ("first_token" if streaming else "answer", info.thinking, info.task))
-    seconds = overdue_s(habit, _cold_s(info, streaming)) if given_s is None else given_s
-    limit = Limit(seconds, usual_s=seconds)
+    cold_s = _cold_s(info, streaming)
+    scale = size_of(info) if streaming else 1.0
+    habit = book.usual(target.name, habit_key(info, streaming), cold_s)
+    known = given_s is None and habit.samples > 0
+    seconds = scale * overdue_s(habit, cold_s) if known else given_s or cold_s
+    guessed = given_s is None and not known and info.thinking and streaming  # thoughts take as long as they take
+    limit = Limit(seconds, counts=not guessed, usual_s=seconds, habit=habit if known else None, scale=scale)
     if remaining_s is not None and seconds > remaining_s / 2:
         limit = Limit(remaining_s / 2, counts=False, usual_s=seconds)
     if probing:
         usual_s = typical_s(habit)
-        head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * usual_s
+        head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * scale * usual_s
         if head_start_s < limit.seconds:
-            limit = Limit(head_start_s, counts=False, usual_s=seconds)
+            usual_s = seconds if usual_s is None else scale * moment_s(habit, PROBE_Z)
+            limit = Limit(head_start_s, counts=False, usual_s=usual_s)
     return limit
+
+
+def habit_key(info: RequestInfo, streaming: bool) -> HabitKey:
+    return ("first_token" if streaming else "answer", info.thinking, info.task)
+
+
+def size_of(info: RequestInfo) -> float:
+    """How much longer than for a short prompt the first token may take: it comes after the whole prompt was read."""
+    return 1.0 + (info.prompt_tokens or 0) / LONG_PROMPT_TOKENS
 
 
 def stall_limit_s(target: Target, info: RequestInfo, settings: Settings, book: HealthBook) -> float:

@@ -8,8 +8,11 @@ from random import Random
 from typing import Any
 
 from .failure import Failure
-from .health.book import HabitKey, HealthBook, Permit
-from .limits import Limit
+from .health.book import HealthBook, Permit
+from .health.habits import HabitKey
+from .health.latency import moment_s
+from .health.suspicion import LOOKS
+from .limits import Limit, habit_key, size_of
 from .model import RequestInfo, Target
 from .policy.guards import Style, cannot
 from .policy.ranking import Policy
@@ -59,6 +62,7 @@ class Live:
         apart: it can be left to itself when it has lost its race.
         value: its answer, once it has one.
         ended: its stream has come to a good end.
+        looks: how often it has been looked at while it was silent.
     """
 
     attempt: Attempt
@@ -70,21 +74,32 @@ class Live:
     apart: bool = False
     value: Any = None
     ended: bool = False
+    looks: int = 0
 
     @property
     def target(self) -> Target:
         return self.attempt.target
+
+    def look_s(self) -> float | None:
+        """When it is looked at next, as long as it is silent and before its limit."""
+        limit = self.limit
+        if limit is None or limit.habit is None or self.looks >= len(LOOKS):
+            return None
+        if self.inlet is not None and self.inlet.progress_s is not None:
+            return None
+        after_s = limit.scale * moment_s(limit.habit, LOOKS[self.looks][0])
+        return self.began_s + after_s if after_s < limit.seconds else None
 
 
 def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitKey, float]]:
     """What a good answer teaches: seconds to the answer, or to the first content and between the chunks."""
     elapsed_s, inlet = now - live.began_s, live.inlet
     if inlet is None:
-        return [(("answer", info.thinking, info.task), elapsed_s)]
+        return [(habit_key(info, False), elapsed_s)]
     if inlet.first_content_s is None:
         return []
     first_s = inlet.first_content_s - live.began_s
-    durations: list[tuple[HabitKey, float]] = [(("first_token", info.thinking, info.task), first_s)]
+    durations: list[tuple[HabitKey, float]] = [(habit_key(info, True), first_s / size_of(info))]
     if inlet.chunks > 4:
         durations.append((("gap", info.thinking, info.task), (elapsed_s - first_s) / (inlet.chunks - 1)))
     return durations

@@ -6,19 +6,19 @@ settled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .checks import judge
 from .choice import Choice
 from .context import AttemptContext
-from .effects import Start, Wait
-from .events import AttemptEnded, AttemptOverdue, AttemptStarted
+from .effects import Start
+from .events import AttemptEnded, AttemptStarted
 from .failure import Failure, FailureKind
 from .health.book import Permit
 from .health.breaker import Admission
-from .health.suspicion import OUTRUN_NATS, OVERDUE_NATS
-from .limits import limit_for, stall_limit_s
+from .health.suspicion import LOOKS, RACE_NATS
+from .limits import limit_for
 from .live import Desk, Live, durations_of
 from .model import RequestInfo, Target
 from .output import Finished
@@ -66,22 +66,22 @@ class Route:
         self._choice = Choice(desk, trace, candidates)
         self.now = self._began_s = now
         self._retries: dict[str, int] = {}
-        self._retry: tuple[Target, float, str] | None = None
+        self.retry: tuple[Target, float, str] | None = None
         self._waited = False
         given_s, own_s = desk.settings.deadline_s, info.deadline_s
         limit_s = given_s if own_s is None or (given_s is not None and given_s < own_s) else own_s
         self.deadline_s = None if limit_s is None else now + limit_s
-        desk.book.request_began()
+        desk.book.request_began(now)
 
     # -- choosing ---------------------------------------------------------------------------------------------
 
     def next_start(self) -> Start | None:
         """The attempt to start now: the retry that is due, or another target if nothing under way can be relied on."""
-        if self._retry is not None:
-            target, at_s, why = self._retry
+        if self.retry is not None:
+            target, at_s, why = self.retry
             if self.now < at_s:
                 return None
-            self._retry = None
+            self.retry = None
             permit = self.desk.book.admit(target.name, self.now)
             if permit is not None:
                 return self._start(target, permit, why)
@@ -106,7 +106,7 @@ class Route:
         if isinstance(permit_or_time, Permit):
             return self._start(target, permit_or_time, "last resort")
         self._waited = True
-        self._retry = (target, permit_or_time, "rate limit over")
+        self.retry = (target, permit_or_time, "rate limit over")
         return None
 
     def _why(self, permit: Permit) -> str:
@@ -122,8 +122,8 @@ class Route:
         number = len(self.trace.attempts) + 1
         attempt = Attempt(number, target, why, self.now - self._began_s)
         self.trace.attempts.append(attempt)
-        was_healthy = self.desk.book.snapshot[target.name].is_healthy(self.now)
-        live = Live(attempt, permit, self.now, None, was_healthy, None)
+        state = self.desk.book.snapshot[target.name]
+        live = Live(attempt, permit, self.now, None, state.is_healthy(self.now), None)
         self.live[number] = live  # from here on its permit will be settled, whatever the callables of others do
         remaining_s = None if self.deadline_s is None else self.deadline_s - self.now
         settings = self.desk.settings
@@ -139,9 +139,13 @@ class Route:
             streaming=self.streaming,
             probing=probing,
             remaining_s=remaining_s,
-            has_backup=self._backup_from_s() is not None,
+            has_backup=self.backup_from_s() is not None,
         )
         live.apart = probing and limit is not None and not limit.kills
+        quiet = state.pending + state.silence
+        live.looks = 0 if quiet > 0.0 and state.quiet(self.now) + LOOKS[0][1] >= RACE_NATS else 1
+        if limit is not None and len(self.live) > 1:  # slow requests are raced, so to be slow at one tells nothing
+            limit.counts, live.looks = False, len(LOOKS)
         if self.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
@@ -153,60 +157,19 @@ class Route:
 
     # -- times ------------------------------------------------------------------------------------------------
 
-    def next_wait(self) -> Wait:
-        """Until when there is nothing to do unless an attempt says something."""
-        until_s, holding = self.deadline_s, False
-        if self._retry is not None and (until_s is None or self._retry[1] < until_s):
-            until_s = self._retry[1]
-        for live in self.live.values():
-            time_s = live.inlet.release_at_s() if live.inlet is not None else None
-            if time_s is None:
-                time_s = self._due_s(live)
-            else:
-                holding = True
-            if time_s is not None and (until_s is None or time_s < until_s):
-                until_s = time_s
-        return Wait(until_s, holding)
-
-    def _due_s(self, live: Live) -> float | None:
-        """When an attempt that has shown nothing yet is overdue; None = never, or it is already."""
-        if live.limit is None or live.attempt.overdue:
-            return None
-        due_s = live.began_s + live.limit.seconds
-        if live.inlet is not None and live.inlet.progress_s is not None:  # begun, but withheld or not yet joined
-            stall_s = stall_limit_s(live.target, self.info, self.desk.settings, self.desk.book)
-            due_s = live.inlet.progress_s + stall_s
-        if due_s > self.now:
-            return due_s
-        return self._backup_from_s()  # to be late means nothing while there is nobody else to ask
-
     def past_deadline(self) -> bool:
         return self.deadline_s is not None and self.now >= self.deadline_s
 
-    def overdue(self) -> Iterable[Live]:
-        """Marks and gives the attempts whose time has just passed; the lateness is evidence at once."""
-        for live in list(self.live.values()):
-            due_s = self._due_s(live)
-            if due_s is None or self.now < due_s or live.limit is None:
-                continue
-            if live.inlet is not None and live.inlet.release_at_s() is not None:
-                continue
-            live.attempt.overdue = True
-            late_s = self.now - live.began_s
-            if live.limit.counts:
-                self.desk.book.note(live.permit, self.now, OVERDUE_NATS, f"no answer in {late_s:.1f} s")
-            self.desk.telemetry.emit(AttemptOverdue(self.trace.request_id, live.attempt, late_s))
-            yield live
-
     @property
     def waiting(self) -> bool:
-        return bool(self.live) or self._retry is not None
+        return bool(self.live) or self.retry is not None
 
     def has_backup(self) -> bool:
         """Could another target be asked now, if this attempt does not do?"""
-        return self._backup_from_s() == self.now
+        return self.backup_from_s() == self.now
 
-    def _backup_from_s(self) -> float | None:
+    def backup_from_s(self) -> float | None:
+        """When another target could be asked; None = never."""
         return self._choice.next_available_s(self.now) if self._attempts_left > 0 else None
 
     @property
@@ -259,7 +222,7 @@ class Route:
         if state.available_in_s(self.now + delay_s) > 0.0 or not self.desk.book.spend_retry():
             return False
         self._retries[target.name] = retries + 1
-        self._retry = (target, self.now + delay_s, "retry")
+        self.retry = (target, self.now + delay_s, "retry")
         return True
 
     def succeed(self, live: Live) -> None:
@@ -268,24 +231,26 @@ class Route:
         self.trace.target = live.target
         self._close(live, Verdict.ANSWERED)
 
-    def leave_behind(self, live: Live) -> None:
-        """An attempt that runs on by itself: the request is done with it, its permit is settled later."""
-        self._close(live, Verdict.LOST)
-
     def drop(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
         """Settle an attempt that nobody waits for any more; cancellation is neither success nor failure."""
         self.desk.book.cancelled(live.permit, self.now)
         self._close(live, verdict, failure)
 
-    def lose(self, live: Live, winner: Live) -> None:
+    def lose(self, live: Live, winner: Live, *, runs_on: bool = False) -> None:
         """To be outrun by an attempt that began later is evidence, even where the lateness itself was none (with a
-        tight deadline); to be stopped before one's time is not, and the target may be asked again.
+        tight deadline); to be stopped before one's time is not, and the target may be asked again. An attempt that runs
+        on by itself has its permit settled later.
         """
         if not live.attempt.overdue:
             self._choice.again(live.target)
-        elif live.attempt.number < winner.attempt.number:
-            self.desk.book.note(live.permit, self.now, OUTRUN_NATS, f"{winner.target.name} was faster")
-        self.drop(live, Verdict.LOST)
+        elif live.limit is not None and live.attempt.number < winner.attempt.number:
+            nats = live.limit.silence_nats(self.now - live.began_s)
+            reason = f"{winner.target.name} was faster"
+            self.desk.book.lost(live.permit, self.now, nats, reason, runs_on=runs_on)
+        if runs_on:
+            self._close(live, Verdict.LOST)
+        else:
+            self.drop(live, Verdict.LOST)
 
     def _close(self, live: Live, verdict: Verdict, failure: Failure | None = None) -> None:
         attempt, inlet = live.attempt, live.inlet

@@ -228,7 +228,7 @@ def test_a_stage_needs_answers_and_time() -> None:
     breaker = ramping_since(NOW)
     for _ in range(20):
         breaker = succeeded(breaker, breaker.epoch, NOW + STAGE_S - 0.1)
-    assert (breaker.stage, breaker.answers) == (0, 20), "plenty of answers, too early"
+    assert (breaker.stage, breaker.answers) == (0, 21), "plenty of answers, too early"
     breaker = succeeded(breaker, breaker.epoch, NOW + STAGE_S)
     assert (breaker.stage, breaker.answers) == (1, 0)
     for _ in range(STAGE_ANSWERS - 1):
@@ -244,7 +244,7 @@ def test_the_whole_ramp_closes_the_circuit() -> None:
         breaker = succeeded(breaker, breaker.epoch, now)
         stages.append(breaker.stage)
     assert breaker.state is CLOSED
-    assert len(stages) == 3 * STAGE_ANSWERS
+    assert len(stages) == 3 * STAGE_ANSWERS - 1, "the probe's answer is the first"
     assert sorted(stages[:-1]) == stages[:-1]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from dataclasses import replace
+from math import exp
 from random import Random
 
 import pytest
@@ -67,7 +68,7 @@ def test_overdue_is_the_slowest_one_percent() -> None:
 
 
 def test_few_samples_make_a_wider_limit() -> None:
-    few, many = Habit(8, log(2.0), 0.25), Habit(200, log(2.0), 0.25)
+    few, many = habit_of(*[1.2, 3.0] * 4), habit_of(*[1.2, 3.0] * 100)
     assert overdue_s(few, 30.0) > overdue_s(many, 30.0)
 
 
@@ -95,9 +96,12 @@ def test_one_outlier_hardly_moves_a_habit(outlier_s: float) -> None:
 
 
 def test_a_lasting_change_is_learned_in_the_end() -> None:
-    habit = habit_of(*lognormal(1.0, 0.3, 300))
-    for seconds in lognormal(4.0, 0.3, 800, seed=5):
-        habit = learned(habit, seconds)
+    habit, now = habit_of(*lognormal(1.0, 0.3, 300)), 0.0
+    for number, seconds in enumerate(lognormal(4.0, 0.3, 800, seed=5)):
+        now += 2.0
+        habit = learned(habit, seconds, now)
+        if number == 30:
+            assert typical_s(habit) < 2.0, "but a minute is too short"
     assert typical_s(habit) == pytest.approx(4.0, rel=0.15)
 
 
@@ -117,6 +121,6 @@ def test_limits_are_finite_and_at_least_their_minimum(seconds: list[float]) -> N
 
 def test_habits_are_values() -> None:
     before = habit_of(1.0, 2.0)
-    copy = Habit(before.samples, before.mean, before.variance)
+    copy = replace(before)
     learned(before, 50.0)
     assert before == copy

@@ -18,10 +18,10 @@ NOW = 1000.0
 
 def book_that_knows(what: str = "answer", seconds: float = 1.0, samples: int = 20, **key: Any) -> HealthBook:
     book = HealthBook(["a"], rng=Random(1), emit=lambda event: None)
-    for _ in range(samples):
+    for number in range(samples):
         permit = book.admit("a", NOW)
         assert permit is not None
-        book.answered(permit, NOW, [((what, key.get("thinking", False), key.get("task", "")), seconds)])
+        book.answered(permit, NOW + number * seconds, [((what, key.get("thinking", False), key.get("task", "")), seconds)])
     return book
 
 

@@ -12,24 +12,39 @@ Rules:
       ^                ^                                   |                    |
       |                +-------------failure---------------+-----suspicion------+
 
-Cooldown: min(20 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
-its ejection multiplier in the same way). A cheap, raced probe allows such short cooldowns. The ramp lets 25 %, 60 %
-and then all requests through, each stage at least 3 s and 5 good answers, with a floor of one request every 2 s.
+Cooldown: min(12 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
+its ejection multiplier in the same way). A raced probe makes nobody wait, which allows such short cooldowns; but it
+costs an answer, so where requests are rare the cooldown is the time of 8 of them, up to 40 s.
+
+The ramp lets 25 %, 60 % and then all requests through, each stage at least 3 s and 5 good answers long, at least one
+request a second. Quick answers come before slow ones, so the first few would paint too kind a picture: only a few
+attempts are under way at a time in the first stages, and no stage is passed while anything speaks against the target.
+One that has fallen silent again soon after it had seemed well rests longer, and has to give more answers, one after
+the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 
 BASE_COOLDOWN_S = 5.0
-MAX_COOLDOWN_S = 20.0
+MAX_COOLDOWN_S = 12.0
+RELAPSE_COOLDOWN_S = 15.0
+RARE_COOLDOWN_S = 40.0
+REQUESTS_BETWEEN_PROBES = 8.0
 FORGET_TRIP_S = 120.0
 PROBE_LEASE_S = 60.0
 RAMP_SHARES = (0.25, 0.6, 1.0)
+RAMP_IN_FLIGHT = (6, 10, inf)
+RELAPSED_IN_FLIGHT = (3, 8, inf)
 STAGE_S = 3.0
 STAGE_ANSWERS = 5
-FLOOR_INTERVAL_S = 2.0
+RELAPSED_ANSWERS = 8
+FLOOR_INTERVAL_S = 1.0
+FULL_INTERVAL_S = 10.0  # a caller may hold the streams that are under way for ever
+MIN_REST_S = 2.0
 
 
 class CircuitState(StrEnum):
@@ -63,6 +78,7 @@ class Breaker:
         stage: index into `RAMP_SHARES`.
         answers: good answers in this stage.
         admitted_at_s: when the ramp last let an attempt through.
+        relapses: how often it has lately tripped again soon after it had seemed well.
     """
 
     state: CircuitState = CircuitState.CLOSED
@@ -75,16 +91,27 @@ class Breaker:
     stage: int = 0
     answers: int = 0
     admitted_at_s: float = 0.0
+    relapses: int = 0
 
 
-def admission(breaker: Breaker, now: float, draw: float) -> Admission:
-    """May an attempt pass now? `draw` is a uniform random number in [0, 1), used only while ramping."""
+def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0) -> Admission:
+    """May an attempt pass now?
+
+    Args:
+        draw: a uniform random number in [0, 1), used only while ramping.
+        in_flight: attempts under way, used only while ramping.
+    """
     state = breaker.state
     if state is CircuitState.CLOSED:
         return Admission.NORMAL
     if state is CircuitState.RAMPING:
-        overdue_for_floor = now - breaker.admitted_at_s >= FLOOR_INTERVAL_S
-        return Admission.NORMAL if draw < RAMP_SHARES[breaker.stage] or overdue_for_floor else Admission.REFUSED
+        waited_s = now - breaker.admitted_at_s
+        room = RELAPSED_IN_FLIGHT if breaker.relapses else RAMP_IN_FLIGHT
+        if in_flight >= room[breaker.stage]:
+            passes = waited_s >= FULL_INTERVAL_S
+        else:
+            passes = draw < RAMP_SHARES[breaker.stage] or waited_s >= FLOOR_INTERVAL_S
+        return Admission.NORMAL if passes else Admission.REFUSED
     return Admission.PROBE if now >= breaker.until_s else Admission.REFUSED
 
 
@@ -104,6 +131,7 @@ def admitted(breaker: Breaker, now: float, how: Admission) -> Breaker:
             breaker.stage,
             breaker.answers,
             admitted_at_s=now,
+            relapses=breaker.relapses,
         )
     return breaker
 
@@ -115,14 +143,20 @@ def released(breaker: Breaker, epoch: int, now: float) -> Breaker:
     return breaker
 
 
-def succeeded(breaker: Breaker, epoch: int, now: float) -> Breaker:
-    """After a completed, good answer of an attempt admitted in `epoch`."""
+def succeeded(breaker: Breaker, epoch: int, now: float, *, calm: bool = True) -> Breaker:
+    """After a completed, good answer of an attempt admitted in `epoch`.
+
+    `calm` = nothing speaks against the target just now; without that no stage of the ramp is passed.
+    """
     if breaker.epoch != epoch or breaker.state is CircuitState.CLOSED:
         return breaker
     if breaker.state is not CircuitState.RAMPING:  # the probe, or an attempt forced past the open circuit
-        return _moved(breaker, CircuitState.RAMPING, now, admitted_at_s=now)
+        ramping = _moved(breaker, CircuitState.RAMPING, now, admitted_at_s=now)
+        ramping.answers = 1
+        return ramping
     answers = breaker.answers + 1
-    if answers < STAGE_ANSWERS or now - breaker.since_s < STAGE_S:
+    wanted = RELAPSED_ANSWERS if breaker.relapses and breaker.stage == 0 else STAGE_ANSWERS
+    if answers < wanted or now - breaker.since_s < STAGE_S or not calm:
         return _at_stage(breaker, breaker.stage, breaker.since_s, answers)
     if breaker.stage + 1 < len(RAMP_SHARES):
         return _at_stage(breaker, breaker.stage + 1, now, 0)
@@ -130,7 +164,16 @@ def succeeded(breaker: Breaker, epoch: int, now: float) -> Breaker:
 
 
 def failed(
-    breaker: Breaker, epoch: int, now: float, *, trip: bool, doubtful: bool, jitter: float, reason: str
+    breaker: Breaker,
+    epoch: int,
+    now: float,
+    *,
+    trip: bool,
+    doubtful: bool,
+    jitter: float,
+    reason: str,
+    costly: bool = False,
+    request_every_s: float = 0.0,
 ) -> Breaker:
     """After evidence against the target from an attempt admitted in `epoch`.
 
@@ -138,24 +181,36 @@ def failed(
         trip: suspicion has reached the trip level.
         doubtful: suspicion has reached the warning level; enough to step a ramp back.
         jitter: factor on the cooldown, uniform in [.8, 1.2).
+        costly: it failed in silence rather than at once, so that each failure costs time and money.
+        request_every_s: mean time between requests.
     """
     if breaker.epoch != epoch:
         return breaker
     if breaker.state is CircuitState.PROBING or (breaker.state is CircuitState.CLOSED and trip):
-        return tripped(breaker, now, jitter=jitter, reason=reason)
+        return tripped(breaker, now, jitter=jitter, reason=reason, costly=costly, request_every_s=request_every_s)
     if breaker.state is CircuitState.RAMPING and (trip or doubtful):
         if trip or breaker.stage < 2:
-            return tripped(breaker, now, jitter=jitter, reason=reason)
+            return tripped(breaker, now, jitter=jitter, reason=reason, costly=costly, request_every_s=request_every_s)
         return _at_stage(breaker, breaker.stage - 2, now, 0)
     return breaker
 
 
-def tripped(breaker: Breaker, now: float, *, jitter: float, reason: str) -> Breaker:
+def tripped(
+    breaker: Breaker, now: float, *, jitter: float, reason: str, costly: bool = False, request_every_s: float = 0.0
+) -> Breaker:
     """The circuit opened now, with the cooldown that its recent trips have earned."""
     remembered = max(0.0, breaker.trips - (now - breaker.tripped_at_s) / FORGET_TRIP_S)
-    cooldown_s = min(MAX_COOLDOWN_S, BASE_COOLDOWN_S * 2.0**remembered) * jitter
-    opened = _moved(breaker, CircuitState.OPEN, now, until_s=now + cooldown_s, reason=reason)
-    opened.trips, opened.tripped_at_s = remembered + 1.0, now
+    relapses = breaker.relapses
+    if breaker.state is CircuitState.RAMPING or (breaker.state is CircuitState.CLOSED and breaker.trips > 0.0):
+        relapses = relapses + 1 if costly and now - breaker.tripped_at_s < FORGET_TRIP_S else 0
+    base_s = max(BASE_COOLDOWN_S, min(RARE_COOLDOWN_S, REQUESTS_BETWEEN_PROBES * request_every_s))
+    longest_s = max(base_s, RELAPSE_COOLDOWN_S if relapses else MAX_COOLDOWN_S)
+    cooldown_s = min(longest_s, base_s * 2.0**remembered) * jitter
+    until_s = now + cooldown_s
+    if breaker.state is CircuitState.PROBING:  # a silent probe takes its time to fail; the next need not wait for that
+        until_s = max(now + MIN_REST_S, breaker.since_s + cooldown_s)
+    opened = _moved(breaker, CircuitState.OPEN, now, until_s=until_s, reason=reason)
+    opened.trips, opened.tripped_at_s, opened.relapses = remembered + 1.0, now, relapses
     return opened
 
 
@@ -182,6 +237,7 @@ def _moved(
         breaker.trips,
         breaker.tripped_at_s,
         admitted_at_s=admitted_at_s,
+        relapses=breaker.relapses,
     )
 
 
@@ -197,4 +253,5 @@ def _at_stage(breaker: Breaker, stage: int, since_s: float, answers: int) -> Bre
         stage,
         answers,
         breaker.admitted_at_s,
+        breaker.relapses,
     )

@@ -1,40 +1,102 @@
-"""When a target may be asked again after it said "too many requests". Never counted as ill health."""
+"""When a target may be asked again after it said "too many requests". Never counted as ill health.
+
+A 429 blocks its target for what the provider asks, or for a doubling guess where it does not say. Three of them within half
+a minute mean a lasting limit: then requests are let through at a pace of our own (a leaky bucket: Turner 1986, "virtual
+scheduling" in ITU-T I.371), so that the traffic is shared at the limit instead of running into it. The pace starts at what
+was let in lately, falls by a fifth with each further 429 and rises by 2 % a second, by 10 % after ten quiet seconds; when it
+has grown eightfold, nothing is left of the limit.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_BLOCK_S = 300.0  # an absurd Retry-After must not remove a target for a day
 FIRST_BLOCK_S = 1.0
 MAX_GUESS_S = 30.0
 
+COUNT_S = 30.0
+LASTING_HITS = 3
+FIRST_SHARE = 0.9
+DECREASE = 0.8
+DECREASE_EVERY_S = 1.0
+RISE, FAST_RISE = 1.02, 1.1
+QUIET_S = 10.0
+FORGOTTEN_GROWTH = 8.0
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class RateLimit:
-    """A value: never changed after it was made. `strikes` = rate limits in a row without a good answer."""
+    """A value: never changed after it was made.
+
+    Args:
+        blocked_until_s: no request before that.
+        strikes: rate limits in a row without a good answer.
+        since_s: since when hits and requests are counted.
+        hits, admits: rate limits, and requests let through, since then.
+        per_s: our own pace in requests a second, as of `paced_s`; 0 = none.
+        due_s: when the next request would be due at this pace.
+    """
 
     blocked_until_s: float = 0.0
     strikes: int = 0
+    since_s: float = 0.0
+    hits: int = 0
+    admits: int = 0
+    per_s: float = 0.0
+    paced_s: float = 0.0
+    due_s: float = 0.0
 
 
 NO_LIMIT = RateLimit()
 
 
 def limited(limit: RateLimit, now: float, retry_after_s: float | None) -> RateLimit:
-    """After a 429: blocked for what the provider asked, or for a doubling guess when it did not say."""
-    if retry_after_s is None:
-        block_s = min(MAX_GUESS_S, FIRST_BLOCK_S * 2.0**limit.strikes)
-    else:
+    """After a 429."""
+    new = replace(limit, strikes=min(limit.strikes + 1, 16), hits=limit.hits + 1)
+    if limit.hits == 0 or now - limit.since_s > COUNT_S:
+        new.since_s, new.hits, new.admits = now, 1, 0
+    if limit.per_s:
+        if now - limit.paced_s >= DECREASE_EVERY_S:
+            new.per_s, new.paced_s = DECREASE * _grown(limit, now), now
+    elif new.hits >= LASTING_HITS and now > new.since_s:
+        new.per_s, new.paced_s = FIRST_SHARE * max(1, new.admits - new.hits + 1) / (now - new.since_s), now
+    if retry_after_s is not None:
         block_s = min(MAX_BLOCK_S, max(0.0, retry_after_s))
-    return RateLimit(max(limit.blocked_until_s, now + block_s), min(limit.strikes + 1, 16))
+    elif new.per_s:
+        block_s = min(MAX_GUESS_S, 1.0 / new.per_s)
+    else:
+        block_s = min(MAX_GUESS_S, FIRST_BLOCK_S * 2.0**limit.strikes)
+    new.blocked_until_s = max(limit.blocked_until_s, now + block_s)
+    return new
+
+
+def admitted(limit: RateLimit, now: float) -> RateLimit:
+    """After a request was let through: at a pace of our own, the next one but one has to wait."""
+    if limit is NO_LIMIT or not limit.hits:
+        return limit
+    if not limit.per_s:
+        return replace(limit, admits=limit.admits + 1)
+    per_s = _grown(limit, now)
+    if per_s >= FORGOTTEN_GROWTH * limit.per_s:
+        return NO_LIMIT
+    due_s = max(limit.due_s, now) + 1.0 / per_s
+    blocked_until_s = max(limit.blocked_until_s, due_s - 1.0 / per_s)
+    return replace(limit, admits=limit.admits + 1, due_s=due_s, blocked_until_s=blocked_until_s)
 
 
 def asked_to_wait(limit: RateLimit, now: float, retry_after_s: float) -> RateLimit:
     """After another failure that names a time to come back, such as a 503 with Retry-After."""
     until_s = now + min(MAX_BLOCK_S, max(0.0, retry_after_s))
-    return RateLimit(max(limit.blocked_until_s, until_s), limit.strikes)
+    return replace(limit, blocked_until_s=max(limit.blocked_until_s, until_s))
 
 
 def answered(limit: RateLimit) -> RateLimit:
     """After a good answer."""
-    return limit if limit is NO_LIMIT or not limit.strikes else RateLimit(limit.blocked_until_s, 0)
+    return limit if limit is NO_LIMIT or not limit.strikes else replace(limit, strikes=0)
+
+
+def _grown(limit: RateLimit, now: float) -> float:
+    """The pace now."""
+    quiet_s = max(0.0, now - limit.paced_s)
+    return limit.per_s * RISE ** min(quiet_s, QUIET_S) * FAST_RISE ** max(0.0, quiet_s - QUIET_S)

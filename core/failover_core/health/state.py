@@ -23,6 +23,9 @@ class TargetState:
         pace_s: peak-EWMA of the time to the first content (to the answer, where nothing is streamed), in seconds; 0 =
             never measured.
         paced_s: when it was measured last.
+        silence: the part of the suspicion that comes from silence, in nats, as of `updated_s`.
+        pending: what the silence of attempts under way adds to the suspicion until they say something, in nats.
+        error_rate: share of its attempts that fail when it is well, from a long memory.
     """
 
     breaker: Breaker = field(default_factory=Breaker)
@@ -35,6 +38,9 @@ class TargetState:
     failed: int = 0
     pace_s: float = 0.0
     paced_s: float = 0.0
+    silence: float = 0.0
+    pending: float = 0.0
+    error_rate: float = 0.0
 
     def copy(self) -> TargetState:
         return TargetState(
@@ -48,7 +54,18 @@ class TargetState:
             self.failed,
             self.pace_s,
             self.paced_s,
+            self.silence,
+            self.pending,
+            self.error_rate,
         )
+
+    def weigh(self, now: float, nats: float, *, silence: bool) -> None:
+        """Add evidence to a state that is being made; to the part that comes from silence too, where it does."""
+        if self.suspicion > 0.0 or nats > 0.0:
+            since_s = now - self.updated_s
+            self.suspicion = suspicion.updated(self.suspicion, since_s, nats)
+            self.silence = suspicion.updated(self.silence, since_s, nats if silence else 0.0)
+        self.updated_s = max(self.updated_s, now)
 
     def available_in_s(self, now: float) -> float:
         """Seconds until an attempt may pass; 0 when it may now (ramping decides by share)."""
@@ -61,14 +78,18 @@ class TargetState:
         return wait_s if wait_s > 0.0 else 0.0
 
     def doubt(self, now: float) -> float:
-        """The suspicion in nats, as it has faded by now."""
-        return suspicion.updated(self.suspicion, now - self.updated_s, 0.0)
+        """The suspicion in nats, as it has faded by now, with the silence of attempts under way."""
+        return self.pending + suspicion.updated(self.suspicion, now - self.updated_s, 0.0)
+
+    def quiet(self, now: float) -> float:
+        """The part of the doubt that comes from silence."""
+        return self.pending + suspicion.updated(self.silence, now - self.updated_s, 0.0)
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
         if self.breaker.state is not CircuitState.CLOSED:
             return False
-        return self.suspicion < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
+        return self.suspicion + self.pending < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
 
 
 @dataclass(frozen=True, slots=True)

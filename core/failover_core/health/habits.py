@@ -1,0 +1,79 @@
+"""What is usual for each target and kind of request. Part of the health book, which holds the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .latency import MIN_LIMIT_S, NO_HABIT, Habit, borrowed, is_known, learned, overran
+
+HabitKey = tuple[str, bool, str]
+"""(what was timed: "first_token", "answer" or "gap"; thinking asked for; task label)."""
+
+Durations = Sequence[tuple[HabitKey, float]]
+
+MAX_KINDS = 64
+SURE_SAMPLES = 30
+MIN_SLOW_GAP_S = 0.1  # faster than anybody reads
+LEARN_EVERY_S = 0.05  # at a hundred calls a second not each of them is needed to know what is usual
+
+
+class Habits:
+    """The habits of all targets. Readers need no lock: a habit is a value, replaced as a whole."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._habits: dict[str, dict[HabitKey, Habit]] = {name: {} for name in names}
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._habits.setdefault(name, {})
+
+    def own(self, name: str, key: HabitKey) -> Habit:
+        """What this target itself has shown."""
+        return self._habits[name].get(key, NO_HABIT)
+
+    def usual(self, name: str, key: HabitKey, cold_s: float) -> Habit:
+        """What may be expected of this target: its own habit, or another target's until enough is known of it;
+        `NO_HABIT` where nobody has shown enough to do without `cold_s`.
+        """
+        own = self._habits[name].get(key, NO_HABIT)
+        if is_known(own, cold_s):
+            return own
+        return borrowed([habits.get(key, NO_HABIT) for habits in self._habits.values()], cold_s)
+
+    def learn(self, name: str, durations: Durations, now: float) -> str:
+        """From a good answer. Only these widen the limit: a call that was never answered is no proof of a slow habit.
+
+        Returns:
+            Why it was too slow for this target; "" if it was not, or if too little is known.
+        """
+        habits = self._habits[name]
+        slow = ""
+        for key, seconds in durations:
+            habit = habits.get(key)
+            if habit is None:
+                key = key if len(habits) < MAX_KINDS else (key[0], key[1], "")
+                habit = habits.get(key, NO_HABIT)
+            if seconds > habit.limit_s and _is_slow(habit, key, seconds):
+                slow = _told(key, seconds)
+                habit = overran(habit)
+            elif now - habit.at_s < LEARN_EVERY_S and habit.samples > SURE_SAMPLES:
+                continue
+            habits[key] = learned(habit, seconds, now)
+        return slow
+
+    def why_slow(self, name: str, durations: Durations) -> str:
+        """The same, without learning anything."""
+        for key, seconds in durations:
+            if _is_slow(self.own(name, key), key, seconds):
+                return _told(key, seconds)
+        return ""
+
+
+def _is_slow(habit: Habit, key: HabitKey, seconds: float) -> bool:
+    if seconds <= habit.limit_s or habit.samples < SURE_SAMPLES:
+        return False
+    return seconds > (MIN_SLOW_GAP_S if key[0] == "gap" else MIN_LIMIT_S)
+
+
+def _told(key: HabitKey, seconds: float) -> str:
+    return f"{key[0].replace('_', ' ')} took {seconds:.2f} s"

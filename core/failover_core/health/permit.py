@@ -1,0 +1,45 @@
+"""Leave to make one attempt, and what the attempt adds to the belief in its target while it is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .breaker import Admission
+from .state import TargetState
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """Leave to make one attempt.
+
+    Args:
+        name: the target.
+        epoch: of its circuit when the attempt was let in.
+        how: it was let in.
+        at_s: when.
+        noted_nats: lasting evidence given while the attempt was in flight.
+        pending_nats: evidence that holds only as long as the attempt says nothing.
+        late: it has passed its limit without a word.
+        settled: its end is known.
+    """
+
+    name: str
+    epoch: int
+    how: Admission
+    at_s: float = 0.0
+    noted_nats: float = 0.0
+    pending_nats: float = 0.0
+    late: bool = False
+    settled: bool = False
+
+    def leave(self, new: TargetState) -> None:
+        """The attempt is over: it is taken out of a state that is being made."""
+        self.settled = True
+        new.in_flight -= 1
+        self.end_silence(new)
+
+    def end_silence(self, new: TargetState) -> None:
+        """What its silence has added is taken out of a state that is being made."""
+        if self.pending_nats:
+            new.pending = max(0.0, new.pending - self.pending_nats)  # sums of fractions may miss zero by a hair
+            self.pending_nats = 0.0

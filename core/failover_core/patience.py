@@ -1,0 +1,73 @@
+"""Until when is there nothing to do, and which attempts are waited for no longer?
+
+An attempt is raced when it has passed its limit. Before that it is looked at a few times: the longer it is silent,
+the more likely has its target fallen silent as a whole, and together with what else speaks for that it may be raced
+at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .effects import Wait
+from .events import AttemptOverdue
+from .health.suspicion import LOOKS, RACE_NATS
+from .limits import stall_limit_s
+from .live import Live
+from .route import Route
+
+
+def next_wait(route: Route) -> Wait:
+    """Until when there is nothing to do unless an attempt says something."""
+    until_s, holding = route.deadline_s, False
+    if route.retry is not None and (until_s is None or route.retry[1] < until_s):
+        until_s = route.retry[1]
+    for live in route.live.values():
+        time_s = live.inlet.release_at_s() if live.inlet is not None else None
+        if time_s is None:
+            time_s = _due_s(route, live)
+        else:
+            holding = True
+        if time_s is not None and (until_s is None or time_s < until_s):
+            until_s = time_s
+    return Wait(until_s, holding)
+
+
+def overdue(route: Route) -> Iterator[Live]:
+    """Marks and gives the attempts that are waited for no longer. Their lateness is evidence at once."""
+    for live in list(route.live.values()):
+        due_s = _due_s(route, live)
+        if due_s is None or route.now < due_s or live.limit is None:
+            continue
+        if live.inlet is not None and live.inlet.release_at_s() is not None:
+            continue
+        late_s = route.now - live.began_s
+        if live.look_s() is not None:
+            if not _too_silent(route, live):
+                continue
+        elif live.limit.counts:
+            route.desk.book.overdue(live.permit, route.now, f"no answer in {late_s:.1f} s")
+        live.attempt.overdue = True
+        route.desk.telemetry.emit(AttemptOverdue(route.trace.request_id, live.attempt, late_s))
+        yield live
+
+
+def _due_s(route: Route, live: Live) -> float | None:
+    """When an attempt that has shown nothing yet is looked at or overdue; None = never, or it is overdue already."""
+    if live.limit is None or live.attempt.overdue:
+        return None
+    look_s = live.look_s()
+    if look_s is not None:
+        return look_s
+    due_s = live.began_s + live.limit.seconds
+    if live.inlet is not None and live.inlet.progress_s is not None:  # begun, but withheld or not yet joined
+        due_s = live.inlet.progress_s + stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
+    if due_s > route.now:
+        return due_s
+    return route.backup_from_s()  # to be late means nothing while there is nobody else to ask
+
+
+def _too_silent(route: Route, live: Live) -> bool:
+    nats = LOOKS[live.looks][1]
+    live.looks += 1
+    return route.desk.book.silent(live.permit, route.now, nats) >= RACE_NATS and route.has_backup()
