@@ -283,6 +283,32 @@ def test_threads_may_share_a_failover() -> None:
     assert (failover.health()["a"].asked, failover.health()["a"].in_flight) == (400, 0)
 
 
+@pytest.mark.parametrize("hedge", ["off", "overdue"])
+def test_threads_lose_no_count(hedge: str) -> None:
+    """Every attempt of a thousand is in the books, whatever became of it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def flaky(request: int) -> str:
+        if request % 7 == 0:
+            raise ConnectionResetError
+        return "fine"
+
+    failover = Failover(
+        [Target("a", call=flaky), Target("b", call=answer), Target("c", call=answer)],
+        Settings(hedge=hedge, same_target_retries=0),  # type: ignore[arg-type]
+        policy="least_busy",
+    )
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(failover.run, range(1000)))
+    attempts = [attempt for outcome in outcomes for attempt in outcome.trace.attempts]
+    health = failover.health()
+    for name, one in health.items():
+        assert one.asked == sum(attempt.target.name == name for attempt in attempts)
+        assert one.failed == sum(attempt.target.name == name and attempt.kind is not None for attempt in attempts)
+    assert sum(one.answered for one in health.values()) == 1000
+    assert sum(one.in_flight for one in health.values()) == 0
+
+
 async def test_sync_and_async_calls_share_health() -> None:
     failover = Failover([Target("a", call=answer, acall=answer_async)])
     await failover.acall("x")

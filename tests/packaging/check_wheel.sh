@@ -38,6 +38,12 @@ except ImportError as error:
     assert "failover-kit[openai]" in str(error), error
 else:
     raise AssertionError("a native target works without its SDK")
+from failover_core.simulate import figures, named, run
+
+assert figures([run(named("hard down"))]).lost == 0
 print("the wheel is clean")
 PYTHON
 clean/bin/failover --version
+clean/bin/failover simulate --list
+if clean/bin/failover simulate healthy --plot picture.png 2>plot.err; then echo "a plot without matplotlib"; exit 1; fi
+grep -F 'failover-kit[plot]' plot.err

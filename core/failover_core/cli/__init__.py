@@ -1,4 +1,4 @@
-"""The `failover` command: `failover demo` shows what failover does, `failover doctor SPEC...` checks providers.
+"""The `failover` command: `demo` shows what failover does, `simulate` compares it in outages, `doctor` checks keys.
 
 Arguments only; what a command does is imported when it runs, so that `failover --version` needs nothing installed.
 """
@@ -6,6 +6,7 @@ Arguments only; what a command does is imported when it runs, so that `failover 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -30,7 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return _demo(arguments) if arguments.command == "demo" else _doctor(arguments.specs)
+        match arguments.command:
+            case "demo":
+                return _demo(arguments)
+            case "simulate":
+                return _simulate(arguments)
+            case _:
+                return _doctor(arguments.specs)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return STOPPED
@@ -56,9 +63,51 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SPEC",
         help="ask real providers instead: those whose keys are in the environment, or these (openai:gpt-4o-mini ...)",
     )
+    _add_simulate(commands.add_parser("simulate", help="outages in simulated time, beside the policies of others"))
     doctor = commands.add_parser("doctor", help="check keys, addresses and model names with the cheapest free call")
     doctor.add_argument("specs", nargs="+", metavar="SPEC", help="such as openai:gpt-4o-mini, google:gemini-2.5-flash")
     return parser
+
+
+def _add_simulate(simulate: argparse.ArgumentParser) -> None:
+    simulate.description = (
+        "Lives through incidents in simulated time: recorded traffic, measured response times, Failover Kit beside "
+        "others' policies. Exits with 0 only if Failover Kit kept its promises."
+    )
+    add = simulate.add_argument
+    add("scenarios", nargs="*", metavar="SCENARIO", help="such as 'black hole', or the path of a JSON file (all)")
+    add("--list", action="store_true", help="the scenarios and the policies")
+    add("--seeds", type=_count, default=3, metavar="N", help="how many days with other arrivals and other luck (3)")
+    add("--seed", type=int, default=1, metavar="FIRST", help="the first of these seeds (1)")
+    add("--policy", action="append", default=[], metavar="NAME", help="only this one, or 'ours'; repeatable")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of Failover Kit, as in hedge=off")
+    add("--ranking", default="priority", metavar="NAME", help="Failover Kit's policy=, such as fastest (priority)")
+    add("--json", default="", metavar="FILE", help="write the figures as JSON; - = to stdout, instead of the table")
+    add("--plot", default="", metavar="FILE", help="draw one scenario into an .svg or .png instead")
+    add("--workers", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (one a core)")
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from ..failure import ConfigError
+    from .simulate import SimulateOptions, list_scenarios, run_simulate
+
+    if arguments.list:
+        return list_scenarios(sys.stdout)
+    options = SimulateOptions(
+        arguments.scenarios,
+        arguments.policy,
+        range(arguments.seed, arguments.seed + arguments.seeds),
+        arguments.set,
+        arguments.ranking,
+        arguments.json,
+        arguments.plot,
+        arguments.workers,
+    )
+    try:
+        return run_simulate(options, sys.stdout)
+    except (ConfigError, ImportError, OSError) as error:
+        print(f"failover simulate: {error}", file=sys.stderr)
+        return 2
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -106,6 +155,13 @@ def _duration(text: str) -> float:
     if not 1.0 <= seconds <= 3600.0:
         raise argparse.ArgumentTypeError(f"{text} is not between 1 and 3600 seconds")
     return seconds
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1000")
+    return number
 
 
 def _version() -> str:
