@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .health.book import Permit
+from .health.state import TargetState
 from .live import Desk
 from .model import Target
+from .policy.guards import together
 from .trace import RouteTrace
 
 Chosen = tuple[Target, Permit]
@@ -19,20 +21,31 @@ class Choice:
         desk: health, settings and retry budget.
         trace: where the reasons for skipping a target are noted.
         candidates: the targets that can take the request, in order of preference.
+        tokens: the request's size, as far as it is known.
     """
 
-    def __init__(self, desk: Desk, trace: RouteTrace, candidates: Sequence[Target]) -> None:
+    def __init__(self, desk: Desk, trace: RouteTrace, candidates: Sequence[Target], tokens: int) -> None:
         self._desk = desk
+        self._tokens = tokens
         self._book = desk.book
         self._trace = trace
         self._candidates = candidates
         self._out: set[str] = set()
+        self._stumbled: set[str] = set()
         self._forced = False
 
-    def best(self, now: float) -> Chosen | None:
-        """The first candidate that is available, admitted by the health book."""
-        states = self._book.snapshot
-        for target in self._candidates:
+    def best(self, now: float, *, waiting: bool = False) -> Chosen | None:
+        """The first candidate that is available, admitted by the health book. What has just failed may have made its
+        siblings doubtful: then they come later than the policy had them.
+
+        A request that is `waiting` for silent targets comes back to one that stumbled, when nobody else is left.
+        """
+        states, candidates = self._book.snapshot, self._candidates
+        if self._trace.attempts and (doubted := self._book.doubted(now)):
+            candidates = sorted(candidates, key=lambda target: (target.tier, target.name in doubted))
+        if waiting and self._stumbled and not self.count_available(now, at_most=1):
+            self._out -= self._stumbled
+        for target in candidates:
             if target.name in self._out or states[target.name].available_in_s(now) > 0.0:
                 continue
             permit = self._admit(target, now)
@@ -40,17 +53,31 @@ class Choice:
                 return self._chosen(target, permit)
         return None
 
+    def hedge_for(self, slow: Target, now: float) -> Chosen | None:
+        """The first candidate that is well and in another failure domain than `slow`, if the hedge budget allows it."""
+        states = self._book.snapshot
+        for target in self._candidates:
+            state = states[target.name]
+            if target.name in self._out or together(target, slow) or not state.is_healthy(now):
+                continue
+            if state.available_in_s(now) > 0.0 or state.limit.strikes or state.limit.per_s:
+                continue
+            permit = self.admit(target, now) if self._book.traffic.spend_hedge() else None
+            return None if permit is None else self._chosen(target, permit)
+        return None
+
     def soonest(self, now: float, patience_s: float) -> Chosen | tuple[Target, float] | None:
-        """When nobody is available: the target whose rate limit ends within `patience_s`, with the time of that; or one
+        """When nobody is available: the target that has room again within `patience_s`, with the time of that; or one
         knock at the closed door that is due soonest.
         """
         states = self._book.snapshot
         for target in sorted(self._rest(), key=lambda target: states[target.name].available_in_s(now)):
-            blocked_s = states[target.name].limit.blocked_until_s - now
-            if 0.0 < blocked_s <= patience_s:
-                return target, now + blocked_s
-            if blocked_s > 0.0:
-                self._trace.skipped[target.name] = f"rate limited for another {blocked_s:.1f} s"
+            state = states[target.name]
+            full_s = state.full_for_s(now, self._tokens)
+            if 0.0 < full_s <= patience_s:
+                return target, now + full_s
+            if full_s > 0.0:
+                self._trace.skipped[target.name] = _full(state, full_s)
             elif not self._forced:
                 permit = self._admit(target, now, force=True)
                 if permit is not None:
@@ -70,11 +97,11 @@ class Choice:
         return found
 
     def next_available_s(self, now: float) -> float | None:
-        """When the next untried candidate could be asked: `now`, or a later time, or None when none is left."""
+        """When another candidate could be asked: `now`, or a later time, or None when none is left."""
         states = self._book.snapshot
         soonest_s: float | None = None
         for target in self._candidates:
-            if target.name not in self._out:
+            if target.name not in self._out or target.name in self._stumbled:
                 wait_s = states[target.name].available_in_s(now)
                 if wait_s <= 0.0:
                     return now
@@ -87,10 +114,15 @@ class Choice:
 
     def keep(self, fits: Callable[[Target], bool], else_because: str) -> None:
         """Leave out the untried candidates that do not fit."""
+        self._stumbled -= {target.name for target in self._candidates if not fits(target)}
         for target in self._rest():
             if not fits(target):
                 self._out.add(target.name)
                 self._trace.skipped[target.name] = else_because
+
+    def stumbled(self, target: Target) -> None:
+        """It failed, but may do better in a moment: a second try of it is better than to wait for a silent target."""
+        self._stumbled.add(target.name)
 
     def again(self, target: Target) -> None:
         """It was asked, but nothing speaks against asking it once more."""
@@ -105,11 +137,11 @@ class Choice:
 
     def _why_not(self, target: Target, now: float) -> str | None:
         state = self._book.snapshot[target.name]
-        wait_s, blocked_s = state.available_in_s(now), state.limit.blocked_until_s - now
+        wait_s, full_s = state.available_in_s(now), state.full_for_s(now, self._tokens)
+        if full_s > 0.0 and full_s >= wait_s:
+            return _full(state, full_s)
         if wait_s <= 0.0:
             return None
-        if blocked_s >= wait_s:
-            return f"rate limited for another {blocked_s:.1f} s"
         reason = f" ({state.breaker.reason})" if state.breaker.reason else ""
         return f"its circuit is {state.breaker.state} for another {wait_s:.1f} s{reason}"
 
@@ -118,8 +150,13 @@ class Choice:
 
     def _chosen(self, target: Target, permit: Permit) -> Chosen:
         self._out.add(target.name)
+        self._stumbled.discard(target.name)
         self._trace.skipped.pop(target.name, None)
         return target, permit
+
+    def admit(self, target: Target, now: float, *, force: bool = False) -> Permit | None:
+        """Leave to ask `target`, whether it has been chosen before or not."""
+        return self._book.admit(target.name, now, tokens=self._tokens, force=force)
 
     def _admit(self, target: Target, now: float, *, force: bool = False) -> Permit | None:
         """Leave to ask `target`. The first attempt is free and so is a switch to a healthy target; any other one spends
@@ -130,10 +167,16 @@ class Choice:
             all(attempt.target.name == made[0].target.name for attempt in made)
             and self._book.snapshot[target.name].is_healthy(now)
         )
-        if not free and self._book.retry_budget_left < 1.0:
+        if not free and self._book.traffic.retries_left < 1.0:
             self._trace.skipped[target.name] = "the retry budget is spent"
             return None
-        permit = self._book.admit(target.name, now, force=force)
+        permit = self.admit(target, now, force=force)
         if permit is not None and not free:
-            self._book.spend_retry()
+            self._book.traffic.spend_retry()
         return permit
+
+
+def _full(state: TargetState, full_s: float) -> str:
+    if state.is_busy:
+        return f"busy: {state.in_flight} of at most {state.max_concurrent} attempts are under way"
+    return f"rate limited for another {full_s:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,13 +13,17 @@ import pytest
 from failover_core import Failure, FailureKind
 from failover_core.events import CircuitChanged, TargetParked
 from failover_core.health.book import HealthBook, Permit
-from failover_core.health.breaker import PROBE_LEASE_S, Admission, CircuitState
+from failover_core.health.breaker import PROBE_LEASE_S, SMALLER_WITHIN_S, Admission, CircuitState
 from failover_core.health.habits import MAX_KINDS
+from failover_core.health.ratelimit_headers import RateLimitFacts
 from failover_core.health.suspicion import BAD_OUTPUT_NATS, ERROR_NATS, OVERDUE_NATS
 
 NOW = 1000.0
 ERROR = Failure(FailureKind.SERVER_ERROR, "boom")
 ANSWER = ("answer", False, "")
+COUNTS = dict.fromkeys(
+    ("in_flight", "asked", "asked_tokens", "answered", "failed", "pace_s", "paced_s", "updated_s"), 0
+)
 
 
 class Book(HealthBook):
@@ -54,6 +59,16 @@ def book() -> Book:
 
 
 # -- admitting and settling -----------------------------------------------------------------------------------------
+
+
+def test_who_is_let_go_while_the_book_is_being_written_is_seen_off_before_the_next_one(book: Book) -> None:
+    """The garbage collector may end a forgotten stream in the thread that holds the lock just now."""
+    forgotten = book.let_in()
+    with book._lock:
+        book.cancelled(forgotten, NOW + 1)
+    assert forgotten.settled
+    book.let_in(NOW + 2)
+    assert (book.a.asked, book.a.in_flight) == (2, 1)
 
 
 def test_counts(book: Book) -> None:
@@ -185,6 +200,21 @@ def test_only_one_probe_at_a_time(book: Book) -> None:
     assert book.let_in(due_s + PROBE_LEASE_S).how is Admission.PROBE
 
 
+def test_a_small_request_makes_the_cheaper_probe_if_one_comes_soon(book: Book) -> None:
+    for tokens in (100, 300):
+        permit = book.admit("a", NOW, tokens=tokens)
+        assert permit is not None
+        book.answered(permit, NOW)
+    due_s = book.tripped()
+    assert book.admit("a", due_s, tokens=5000) is None
+    assert book.admit("a", due_s + SMALLER_WITHIN_S - 0.1, tokens=5000) is None
+    large = book.admit("a", due_s + SMALLER_WITHIN_S, tokens=5000)
+    assert large is not None and large.how is Admission.PROBE
+    book.cancelled(large, due_s + SMALLER_WITHIN_S)
+    small = book.admit("a", due_s + SMALLER_WITHIN_S, tokens=50)
+    assert small is not None and small.how is Admission.PROBE
+
+
 def test_a_failed_probe_opens_the_circuit_for_longer(book: Book) -> None:
     due_s = book.tripped()
     book.error(due_s, book.let_in(due_s))
@@ -269,6 +299,181 @@ def test_a_rate_limit_blocks_without_blame(book: Book) -> None:
     assert book.let_in(NOW + 7).how is Admission.NORMAL
 
 
+def test_what_the_headers_say_is_kept_until_it_is_full_again(book: Book) -> None:
+    used_up = RateLimitFacts(limit_requests=10, remaining_requests=0, reset_requests_s=20.0)
+    book.answered(book.let_in(), NOW + 1.0, facts=used_up)
+    assert book.admit("a", NOW + 1.0) is None
+    assert book.let_in(NOW + 2.0).how is Admission.NORMAL
+    assert book.admit("a", NOW + 2.0) is None
+    assert book.a.is_healthy(NOW)
+    assert book.let_in(NOW + 1.0, force=True).how is Admission.FORCED
+
+
+# -- caps -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cap_on_attempts_under_way(book: Book) -> None:
+    book.add({"a": 2}, {})
+    first, second = book.let_in(), book.let_in()
+    assert book.admit("a", NOW) is None
+    assert book.admit("a", NOW, force=True) is None, "it is there to protect the target: it holds for everybody"
+    assert book.a.available_in_s(NOW) > 0.0
+    assert book.a.is_healthy(NOW), "to be busy is no illness"
+    book.answered(first, NOW + 1.0)
+    assert book.a.available_in_s(NOW) == 0.0
+    assert book.let_in(NOW + 1.0)
+    book.cancelled(second, NOW + 1.0)
+    assert book.let_in(NOW + 1.0)
+    assert book.a.in_flight == 2
+
+
+def test_a_cap_leaves_a_due_probe_to_the_next_request(book: Book) -> None:
+    book.add({"a": 1}, {})
+    due_s = book.tripped()
+    forced = book.let_in(due_s - 1.0, force=True)
+    assert book.admit("a", due_s) is None
+    assert book.a.breaker.state is CircuitState.OPEN
+    book.cancelled(forced, due_s)
+    assert book.let_in(due_s).how is Admission.PROBE
+
+
+def test_adding_targets_keeps_what_is_known(book: Book) -> None:
+    book.error()
+    before = book.a
+    book.add({"a": None, "c": 3}, {"a": ["c"], "c": ["a"]})
+    assert book.a is before
+    assert (book.snapshot["c"].max_concurrent, book.snapshot["c"].asked) == (3, 0)
+
+
+# -- recovery -------------------------------------------------------------------------------------------------------
+
+
+def test_fast_recovery_closes_with_the_first_good_answer() -> None:
+    book = Book(staged=False)
+    due_s = book.tripped()
+    book.answered(book.let_in(due_s), due_s + 1.0)
+    assert (book.a.breaker.state, book.a.suspicion) == (CircuitState.CLOSED, 0.0)
+    assert book.a.breaker.trips == 1.0, "but the trip is remembered"
+    again_s = book.tripped(due_s + 2.0)
+    assert again_s - (due_s + 2.0) > (due_s - NOW) * 0.8 / 1.2
+
+
+def test_fast_recovery_needs_a_good_answer() -> None:
+    book = Book(staged=False)
+    due_s = book.tripped()
+    book.error(due_s, book.let_in(due_s))
+    assert book.a.breaker.state is CircuitState.OPEN
+
+
+@pytest.mark.parametrize("began", ["before the trip", "in the ramp"])
+def test_what_is_silent_for_ever_does_not_keep_a_target_from_coming_back(book: Book, began: str) -> None:
+    early = book.let_in()
+    due_s = book.tripped(NOW + 1.0)
+    if began == "before the trip":
+        book.silent(early, NOW + 1.0, 3.0)
+    book.answered(book.let_in(due_s), due_s)
+    if began == "in the ramp":
+        held = book.let_in(due_s + 1.0)
+        book.silent(held, due_s + 2.0, 3.0)
+    now = due_s
+    while book.a.breaker.state is not CircuitState.CLOSED and now < due_s + 2 * PROBE_LEASE_S:
+        now += 1.0
+        permit = book.admit("a", now)
+        if permit is not None:
+            book.answered(permit, now)
+    assert book.a.breaker.state is CircuitState.CLOSED
+    assert now - due_s < (20.0 if began == "before the trip" else PROBE_LEASE_S + 20.0)
+    book.cancelled(early, now)
+    assert book.a.pending >= 0.0
+
+
+# -- what is usual --------------------------------------------------------------------------------------------------
+
+
+def calls(book: Book, count: int, bad_every: int = 0) -> float:
+    """One bad call in so many; returns the end."""
+    now = NOW
+    for number in range(count):
+        now = NOW + 0.2 * number
+        if bad_every and number % bad_every == 0:
+            book.error(now)
+        else:
+            book.answered(book.let_in(now), now)
+    return now
+
+
+@pytest.mark.parametrize(("bad_every", "needed"), [(0, 3), (200, 3), (50, 4), (20, 6)])
+def test_errors_weigh_less_where_they_are_usual_but_an_outage_still_trips(bad_every: int, needed: int) -> None:
+    book = Book()
+    now = calls(book, 3000, bad_every)
+    assert book.a.breaker.trips == 0.0
+    if bad_every:
+        assert book.a.usual_rate == pytest.approx(1 / bad_every, rel=0.1)
+    errors = 0
+    while book.a.breaker.state is CircuitState.CLOSED:
+        book.error(now)
+        errors += 1
+    assert errors == needed
+
+
+def test_an_old_reputation_fades() -> None:
+    book = Book()
+    now = calls(book, 3000, 20)
+    for _ in range(2):
+        for number in range(3000):
+            book.answered(book.let_in(now + number), now + number)
+        now += 3000
+        book.error(now)
+        for _ in range(20):
+            book.answered(book.let_in(now), now)
+    assert book.a.usual_rate < 0.01
+
+
+def test_an_incident_is_never_taken_for_usual(book: Book) -> None:
+    now = calls(book, 500)
+    for _ in range(5):
+        due_s = book.tripped(now)
+        book.answered(book.let_in(due_s), due_s)
+        now = due_s
+        while book.a.breaker.state is not CircuitState.CLOSED:
+            now += 1.0
+            permit = book.admit("a", now)
+            if permit is not None:
+                book.answered(permit, now)
+    assert book.a.oddities == 0.0
+
+
+def test_an_attempt_is_odd_once_however_much_is_said_against_it(book: Book) -> None:
+    permit = book.let_in()
+    book.overdue(permit, NOW + 5.0, "late")
+    book.lost(permit, NOW + 6.0, ERROR_NATS, "b was faster", runs_on=True, hedged=None)
+    book.error(NOW + 7.0, permit)
+    assert book.a.odd_lately == 1
+
+
+# -- slow and bad answers -------------------------------------------------------------------------------------------
+
+
+def test_slow_decoding_is_evidence(book: Book) -> None:
+    gap = ("gap", False, "")
+    for number in range(60):
+        now = NOW + 10.0 * number
+        book.answered(book.let_in(now), now, [(("first_token", False, ""), 0.5), (gap, 0.05)])
+    book.answered(book.let_in(now), now, [(("first_token", False, ""), 0.5), (gap, 0.6)])
+    assert book.a.suspicion == pytest.approx(OVERDUE_NATS)
+    for _ in range(3):
+        book.answered(book.let_in(now), now, [(("first_token", False, ""), 0.5), (gap, 0.6)])
+    assert (book.a.breaker.state, book.a.breaker.reason) == (CircuitState.OPEN, "gap took 0.60 s")
+
+
+def test_six_bad_outputs_in_a_row_trip(book: Book) -> None:
+    for number in range(6):
+        assert book.a.breaker.state is CircuitState.CLOSED, number
+        bad = Failure(FailureKind.INVALID_OUTPUT, "it repeats itself")
+        book.failed(book.let_in(), NOW, bad, BAD_OUTPUT_NATS, parks=False)
+    assert book.a.breaker.state is CircuitState.OPEN
+
+
 # -- health ---------------------------------------------------------------------------------------------------------
 
 
@@ -293,9 +498,9 @@ def test_habits_are_learned_for_each_kind_of_request(book: Book) -> None:
     for _ in range(10):
         book.answered(book.let_in(), NOW, [(ANSWER, 1.0)])
         book.answered(book.let_in(), NOW, [(thinking, 40.0)])
-    assert book.habit("a", ANSWER).samples == book.habit("a", thinking).samples == 10
-    assert book.habit("a", ANSWER).mean < book.habit("a", thinking).mean
-    assert book.habit("b", ANSWER).samples == 0
+    assert book.habits.own("a", ANSWER).samples == book.habits.own("a", thinking).samples == 10
+    assert book.habits.own("a", ANSWER).mean < book.habits.own("a", thinking).mean
+    assert book.habits.own("b", ANSWER).samples == 0
 
 
 def test_nothing_is_learned_while_the_target_is_suspicious(book: Book) -> None:
@@ -303,40 +508,40 @@ def test_nothing_is_learned_while_the_target_is_suspicious(book: Book) -> None:
     book.error()
     book.error()
     book.answered(book.let_in(), NOW, [(ANSWER, 60.0)])
-    assert book.habit("a", ANSWER).samples == 0
+    assert book.habits.own("a", ANSWER).samples == 0
     book.answered(book.let_in(NOW + 900), NOW + 900, [(ANSWER, 1.0)])
-    assert book.habit("a", ANSWER).samples == 1
+    assert book.habits.own("a", ANSWER).samples == 1
 
 
 def test_labels_made_up_for_each_request_do_not_fill_the_memory(book: Book) -> None:
     for number in range(10 * MAX_KINDS):
         book.answered(book.let_in(), NOW, [(("answer", False, f"user {number}"), 1.0)])
-    assert len(book._habits._habits["a"]) <= MAX_KINDS + 1
-    assert book.habit("a", ANSWER).samples > 0
+    assert len(book.habits._habits["a"]) <= MAX_KINDS + 1
+    assert book.habits.own("a", ANSWER).samples > 0
 
 
 # -- retry budget ---------------------------------------------------------------------------------------------------
 
 
 def test_the_retry_budget_is_spent_and_refilled(book: Book) -> None:
-    assert [book.spend_retry() for _ in range(21)] == [True] * 20 + [False]
+    assert [book.traffic.spend_retry() for _ in range(21)] == [True] * 20 + [False]
     for _ in range(3):
-        book.request_began()
-    assert not book.spend_retry()
-    book.request_began()
-    assert book.spend_retry()
+        book.traffic.request_began()
+    assert not book.traffic.spend_retry()
+    book.traffic.request_began()
+    assert book.traffic.spend_retry()
 
 
 def test_the_retry_budget_has_a_ceiling(book: Book) -> None:
     for _ in range(1000):
-        book.request_began()
-    assert book.retry_budget_left == 20.0
+        book.traffic.request_began()
+    assert book.traffic.retries_left == 20.0
 
 
 def test_no_retry_budget_means_no_retries() -> None:
     book = Book(retry_budget_tokens=0.0)
-    book.request_began()
-    assert not book.spend_retry()
+    book.traffic.request_began()
+    assert not book.traffic.spend_retry()
 
 
 # -- events and snapshots -------------------------------------------------------------------------------------------
@@ -364,13 +569,19 @@ def test_a_listener_may_ask_the_book(book: Book) -> None:
     assert seen[0] is not None
 
 
-def test_a_published_snapshot_never_changes(book: Book) -> None:
+def beliefs(snapshot: Any) -> Any:
+    """Without what each attempt changes: counts and pace."""
+    return {name: replace(state, **COUNTS) for name, state in snapshot.items()}
+
+
+def test_what_is_believed_in_a_published_snapshot_never_changes(book: Book) -> None:
     book.answered(book.let_in(), NOW)
     snapshot = book.snapshot
-    picture = deepcopy(dict(snapshot))
+    picture = deepcopy(beliefs(snapshot))
     due_s = book.tripped(NOW + 1)
     book.answered(book.let_in(due_s), due_s, [(ANSWER, 1.0)])
-    assert dict(snapshot) == picture
+    assert beliefs(snapshot) == picture
+    assert beliefs(book.snapshot) != picture
     assert snapshot["b"] is book.snapshot["b"], "what has not changed is shared"
 
 

@@ -13,6 +13,7 @@ from failover_core.health.breaker import (
     MAX_COOLDOWN_S,
     PROBE_LEASE_S,
     RAMP_SHARES,
+    RARE_COOLDOWN_S,
     STAGE_ANSWERS,
     STAGE_S,
     Admission,
@@ -246,6 +247,24 @@ def test_the_whole_ramp_closes_the_circuit() -> None:
     assert breaker.state is CLOSED
     assert len(stages) == 3 * STAGE_ANSWERS - 1, "the probe's answer is the first"
     assert sorted(stages[:-1]) == stages[:-1]
+
+
+def test_without_stages_one_good_answer_closes() -> None:
+    opened = trip(Breaker(), NOW - 10.0)
+    for before in (opened, admitted(opened, NOW, Admission.PROBE), ramping_since(NOW)):
+        after = succeeded(before, before.epoch, NOW, staged=False)
+        assert (after.state, after.epoch) == (CLOSED, before.epoch + 1)
+    assert succeeded(Breaker(), 0, NOW, staged=False) == Breaker()
+
+
+@pytest.mark.parametrize(
+    ("every_s", "cooldown_s"), [(0.1, 5.0), (0.5, 7.5), (1.0, 15.0), (2.0, 30.0), (60.0, RARE_COOLDOWN_S)]
+)
+def test_a_probe_that_may_cost_an_answer_is_made_once_in_fifteen_requests(every_s: float, cooldown_s: float) -> None:
+    silent = tripped(Breaker(), NOW, jitter=1.0, reason="silent", costly=True, request_every_s=every_s)
+    assert silent.until_s - NOW == pytest.approx(cooldown_s)
+    refused = tripped(Breaker(), NOW, jitter=1.0, reason="refused", costly=False, request_every_s=every_s)
+    assert refused.until_s - NOW == BASE_COOLDOWN_S
 
 
 def test_doubt_in_the_last_stage_steps_back_two_stages() -> None:

@@ -21,7 +21,8 @@ def book_that_knows(what: str = "answer", seconds: float = 1.0, samples: int = 2
     for number in range(samples):
         permit = book.admit("a", NOW)
         assert permit is not None
-        book.answered(permit, NOW + number * seconds, [((what, key.get("thinking", False), key.get("task", "")), seconds)])
+        taught = (what, key.get("thinking", False), key.get("task", ""))
+        book.answered(permit, NOW + number * seconds, [(taught, seconds)])
     return book
 
 

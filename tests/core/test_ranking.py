@@ -163,3 +163,18 @@ def test_an_unknown_name_lists_those_that_exist() -> None:
         "policy='best' does not exist: write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', "
         "or pass a function of (candidates, snapshot, request)"
     )
+
+
+@pytest.mark.parametrize("policy", [least_busy, fastest])
+def test_of_many_targets_a_few_are_drawn_and_the_best_of_them_comes_first(policy: Any) -> None:
+    many = [target(f"t{number}", tier=number // 90) for number in range(100)]
+    states = {one.name: TargetState(in_flight=number, pace_s=1.0) for number, one in enumerate(many)}
+    rng = Random(4)
+    first = []
+    for _ in range(300):
+        order = names(policy(many, looking_at(rng.random, **states), INFO))
+        assert sorted(order) == sorted(states), "nobody is left out"
+        assert set(order[-10:]) == {f"t{number}" for number in range(90, 100)}, "tiers come first"
+        first.append(states[order[0]].in_flight)
+    assert sum(first) / 300 < 20, "a random choice would be at 45"
+    assert len(set(first)) > 10, "and not everybody runs to the same one"

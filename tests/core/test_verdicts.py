@@ -91,7 +91,7 @@ def delay(
     draw: float = 0.0,
 ) -> float | None:
     failure = Failure(kind, retry_after_s=retry_after_s)
-    return retry_delay_s(failure, settings or Settings(), retries=retries, healthy=healthy, draw=draw)
+    return retry_delay_s(failure, settings or Settings(), retries, healthy=healthy, draw=draw)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if not RULES[kind].same_target])
@@ -160,5 +160,5 @@ def test_a_crowd_does_not_come_back_at_the_same_instant() -> None:
 )
 def test_a_retry_after_on_a_503_is_obeyed_or_the_target_is_left(told_s: float, waits: float | None) -> None:
     failure = Failure(FailureKind.OVERLOADED, retry_after_s=told_s)
-    delay_s = retry_delay_s(failure, Settings(backoff_s=0.5), retries=0, healthy=True, draw=0.5)
+    delay_s = retry_delay_s(failure, Settings(backoff_s=0.5), 0, healthy=True, draw=0.5)
     assert delay_s == (None if waits is None else pytest.approx(waits, abs=0.05))

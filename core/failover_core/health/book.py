@@ -1,12 +1,15 @@
 """The health book: the only shared mutable object of the core.
 
-Every change happens under one lock and ends with a new snapshot being swapped in, so readers never wait: a snapshot is
-a plain dict of `TargetState` values that nobody changes after it was published. Each `Permit` is settled exactly once.
+Every change happens under one lock, and readers never wait: what is believed of a target changes by swapping in a new
+snapshot, a plain dict of `TargetState`s. Only what each attempt changes, the counts and the pace, is changed in place,
+so that nothing is copied while all is well. Each `Permit` is settled exactly once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import replace
 from random import Random
 from threading import Lock
 
@@ -15,12 +18,16 @@ from ..failure import Failure, FailureKind
 from . import breaker as circuits
 from . import ratelimit, suspicion
 from .breaker import Admission, CircuitState
+from .domains import Domains
 from .habits import Durations, HabitKey, Habits
-from .latency import Habit, pace
+from .latency import pace
 from .permit import Permit as Permit
+from .ratelimit_headers import RateLimitFacts
 from .state import TargetState
+from .traffic import Traffic
 
-COUNTED_REQUESTS = 20
+REENTRY_S = 0.05
+ALIVE_S = 20.0
 
 
 class HealthBook:
@@ -32,6 +39,7 @@ class HealthBook:
         emit: receives `CircuitChanged` and `TargetParked`, outside the lock.
         park_s: how long a target rests until a person has acted.
         retry_budget_tokens, retry_budget_refill: see `Settings`.
+        staged: a circuit closes in stages; otherwise one good probe closes it.
     """
 
     def __init__(
@@ -43,79 +51,77 @@ class HealthBook:
         park_s: float = 300.0,
         retry_budget_tokens: float = 20.0,
         retry_budget_refill: float = 0.25,
+        staged: bool = True,
     ) -> None:
         self._lock = Lock()
         self._draw = rng.random
         self._emit = emit
         self._park_s = park_s
-        self._budget = self._budget_max = retry_budget_tokens
-        self._budget_refill = retry_budget_refill
+        self._staged = staged
         self._snapshot: dict[str, TargetState] = {name: TargetState() for name in names}
-        self._habits = Habits(self._snapshot)
-        self._requests = 0
-        self._counted_s = 0.0  # since when
-        self._every_s = 0.0  # mean time between requests
+        self.habits = Habits(self._snapshot)
+        self.traffic = Traffic(self._lock, retry_budget_tokens, retry_budget_refill)
+        self._domains = Domains()
+        self._gone: deque[tuple[Permit, float]] = deque()
         self._heard_s: dict[str, float] = {}  # when the newest attempt began that has said something
 
-    def add(self, names: Iterable[str]) -> None:
-        """Keep health for these targets too; those that are known keep theirs."""
+    def add(self, caps: Mapping[str, int | None], siblings: Mapping[str, Iterable[str]]) -> None:
+        """Keep health for these targets too; those that are known keep theirs.
+
+        Args:
+            caps: for each target, how many attempts may be under way at a time; None = any number.
+            siblings: for each target, those of the same failure domain.
+        """
         with self._lock:
-            self._snapshot = {name: TargetState() for name in names} | self._snapshot
-            self._habits.add(self._snapshot)
+            self._snapshot = {name: TargetState() for name in caps} | self._snapshot
+            for name, cap in caps.items():
+                if cap is not None:
+                    self._snapshot[name] = replace(self._snapshot[name], max_concurrent=cap)
+            self.habits.add(self._snapshot)
+            self._domains.relate(siblings)
 
     @property
     def snapshot(self) -> Mapping[str, TargetState]:
         return self._snapshot
 
-    @property
-    def retry_budget_left(self) -> float:
-        return self._budget
+    def doubted(self, now: float) -> Set[str]:
+        """Targets whose failure domain is in trouble, see `domains`."""
+        return self._domains.doubted(self._snapshot, now)
 
-    def habit(self, name: str, key: HabitKey) -> Habit:
-        """What is usual for this target and kind of request, as far as it has shown it itself."""
-        return self._habits.own(name, key)
+    def admit(self, name: str, now: float, *, tokens: int = 0, force: bool = False) -> Permit | None:
+        """Leave to ask `name` now, or None. `force` passes an open circuit and a rate limit, but no cap.
 
-    def usual(self, name: str, key: HabitKey, cold_s: float) -> Habit:
-        """What may be expected of it, see `Habits.usual`."""
-        return self._habits.usual(name, key, cold_s)
-
-    def request_began(self, now: float = 0.0) -> None:
-        """Each request pays a little into the retry budget."""
-        if not self._requests:
-            self._counted_s = now
-        self._requests += 1  # without the lock: a lost count is no harm
-        if self._budget < self._budget_max:  # a look without the lock: while all is well there is nothing to refill
-            with self._lock:
-                self._budget = min(self._budget_max, self._budget + self._budget_refill)
-
-    def spend_retry(self) -> bool:
-        """Take one token from the retry budget; False when there is none."""
-        with self._lock:
-            if self._budget < 1.0:
-                return False
-            self._budget -= 1.0
-            return True
-
-    def admit(self, name: str, now: float, *, force: bool = False) -> Permit | None:
-        """Leave to ask `name` now, or None. `force` passes an open circuit and a rate limit."""
+        Args:
+            tokens: the request's size, input and output, as far as it is known.
+        """
+        if self._gone:
+            self._see_off()
         with self._lock:
             old = self._snapshot[name]
-            draw = self._draw() if old.breaker.state is CircuitState.RAMPING else 0.0
-            how = circuits.admission(old.breaker, now, draw, old.in_flight)
-            if how is Admission.REFUSED or now < old.limit.blocked_until_s:
+            if old.max_concurrent is not None and old.is_busy:
+                return None
+            how, limit, closed = Admission.NORMAL, old.limit, old.breaker.state is CircuitState.CLOSED
+            if not closed:
+                draw = self._draw() if old.breaker.state is CircuitState.RAMPING else 0.0
+                how = circuits.admission(old.breaker, now, draw, old.in_flight, large=tokens > old.usual_tokens)
+            if how is Admission.REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
                 if not force:
                     return None
                 how = Admission.FORCED
+            old.in_flight += 1
+            old.asked += 1
+            old.asked_tokens += tokens
+            permit = Permit(name, old.breaker.epoch, how, now, old.asked, old.asked_tokens)
+            if closed and limit is ratelimit.NO_LIMIT:
+                return permit
             new = old.copy()
-            new.in_flight += 1
-            new.asked += 1
-            if old.limit is not ratelimit.NO_LIMIT:
-                new.limit = ratelimit.admitted(old.limit, now)
+            new.limit = ratelimit.admitted(limit, now, tokens)
             if how is not Admission.FORCED:
                 new.breaker = circuits.admitted(old.breaker, now, how)
+                permit.epoch = new.breaker.epoch
             self._publish(name, new)
         self._tell(name, old, new, "time for a probe", now)
-        return Permit(name, new.breaker.epoch, how, now)
+        return permit
 
     def note(self, permit: Permit, now: float, evidence_nats: float, reason: str) -> None:
         """Evidence from an attempt that is still in flight; it is not counted again when the attempt is settled."""
@@ -144,15 +150,18 @@ class HealthBook:
         """
         with self._lock:
             old = self._snapshot[permit.name]
-            quiet = min(suspicion.MAX_QUIET_NATS, old.quiet(now) - permit.pending_nats) + evidence_nats
+            own = permit.pending_nats if permit.epoch >= old.heeds_epoch else 0.0
+            rest = old.quiet(now) - own + self._domains.nats(permit.name, now)
+            quiet = min(suspicion.MAX_QUIET_NATS, max(0.0, rest)) + evidence_nats
             first_few = old.breaker.state is CircuitState.RAMPING and old.breaker.stage == 0
-            if permit.settled or not (first_few or self._heard_s.get(permit.name, 0.0) < permit.at_s):
+            news = first_few or self._heard_s.get(permit.name, 0.0) < permit.at_s
+            if permit.settled or not news or permit.epoch < old.heeds_epoch:
                 return quiet
             new = old.copy()
-            new.pending += evidence_nats - permit.pending_nats
-            permit.pending_nats = evidence_nats
-            reason = f"no answer in {now - permit.at_s:.1f} s"
-            self._add_evidence(permit, new, now, 0.0, reason)
+            weight = suspicion.weighed(evidence_nats, old.usual_rate)
+            new.pending += weight - permit.pending_nats
+            permit.pending_nats = weight
+            self._add_evidence(permit, new, now, 0.0, reason := f"no answer in {now - permit.at_s:.1f} s")
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
         return quiet
@@ -167,37 +176,43 @@ class HealthBook:
                 permit.end_silence(new)
                 self._publish(permit.name, new)
 
-    def answered(self, permit: Permit, now: float, durations: Durations = ()) -> None:
-        """Settle after a completed, good answer. `durations` in seconds teach the target's habits; the first is its
-        pace. An answer that took far longer than usual is evidence against the target.
+    def answered(
+        self, permit: Permit, now: float, durations: Durations = (), facts: RateLimitFacts | None = None
+    ) -> None:
+        """Settle after a completed, good answer. One that took far longer than usual is evidence against the target.
+
+        Args:
+            durations: in seconds, they teach the target's habits; the first is its pace.
+            facts: what came with it about the provider's rate limits.
         """
         if permit.settled:
             return
         with self._lock:
             old = self._snapshot[permit.name]
-            new = old.copy()
-            permit.leave(new)
-            new.answered += 1
-            new.limit = ratelimit.answered(old.limit)
+            old.answered += 1
+            if durations:
+                old.pace_s, old.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
             if permit.at_s > self._heard_s.get(permit.name, 0.0):
                 self._heard_s[permit.name] = permit.at_s
-            if durations:
-                new.pace_s, new.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
             if old.is_healthy(now):  # a baseline that learns from a slow decline would call the decline normal
-                slow = self._habits.learn(permit.name, durations, now)
-                if old.error_rate:
-                    new.error_rate -= old.error_rate / suspicion.RATE_MEMORY_CALLS
+                slow = self.habits.learn(permit.name, durations, now)
             else:
-                slow = self._habits.why_slow(permit.name, durations)
+                slow = self.habits.why_slow(permit.name, durations)
+            if old.is_spotless and facts is None and not slow:
+                permit.leave(old)
+                old.updated_s = max(old.updated_s, now)
+                self._domains.cleared(permit.name)
+                return
+            new = old.copy()
+            permit.leave(new)
+            if facts is not None or old.limit is not ratelimit.NO_LIMIT:
+                asked_since = (old.asked - permit.asked, old.asked_tokens - permit.asked_tokens)
+                new.limit = ratelimit.answered(old.limit, facts, permit.at_s, asked_since)
             if slow and not permit.late:
                 self._add_evidence(permit, new, now, suspicion.OVERDUE_NATS, slow, silence=True)
             else:
-                new.weigh(now, suspicion.SUCCESS_NATS, silence=True)
-                calm = new.suspicion + new.pending < suspicion.CALM_NATS
-                new.breaker = circuits.succeeded(old.breaker, permit.epoch, now, calm=calm)
-                if new.breaker.state is CircuitState.RAMPING and old.breaker.state is not CircuitState.RAMPING:
-                    new.suspicion = 0.0  # the old suspicion has had its trip; the ramp starts with a clean sheet
-                    new.silence = min(new.silence, suspicion.REMEMBERED_NATS)
+                self._domains.cleared(permit.name)
+                new.reassure(permit.epoch, now, staged=self._staged)
             self._publish(permit.name, new)
         if new.breaker is not old.breaker:
             self._tell(permit.name, old, new, slow or "answers again", now)
@@ -219,9 +234,6 @@ class HealthBook:
             if parks:
                 new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:
-                evidence_nats = suspicion.weighed(evidence_nats, old.error_rate)
-                if old.is_healthy(now):
-                    new.error_rate = old.error_rate + (1.0 - old.error_rate) / suspicion.RATE_MEMORY_CALLS
                 silence = failure.kind is FailureKind.TIMEOUT
                 nats = max(0.0, evidence_nats - permit.noted_nats)
                 self._add_evidence(permit, new, now, nats, reason, silence=silence)
@@ -233,9 +245,12 @@ class HealthBook:
         if parks and not known:
             self._emit(TargetParked(permit.name, failure.kind, failure.message, self._park_s))
 
-    def lost(self, permit: Permit, now: float, evidence_nats: float, reason: str, *, runs_on: bool) -> None:
+    def lost(
+        self, permit: Permit, now: float, evidence_nats: float, reason: str, *, runs_on: bool, hedged: HabitKey | None
+    ) -> None:
         """Another target, asked later, answered the same request first, so nobody will know when this one would have.
         When the attempt `runs_on`, its permit is settled later: a good answer then still tells that it is well again.
+        `hedged` = what was timed, where it was not even overdue.
         """
         if permit.settled:
             return
@@ -247,6 +262,8 @@ class HealthBook:
             if not runs_on:
                 permit.settled = True
                 permit.leave(new)
+            if hedged is not None and old.is_healthy(now):
+                self.habits.outrun(permit.name, hedged)
             nats = max(0.0, evidence_nats - permit.noted_nats)
             self._add_evidence(permit, new, now, nats, reason, silence=True)
             permit.noted_nats += nats
@@ -256,18 +273,42 @@ class HealthBook:
         self._tell(permit.name, old, new, reason, now)
 
     def cancelled(self, permit: Permit, now: float) -> None:
-        """Settle without a verdict: the caller went away or another attempt won."""
-        if permit.settled:
-            return
+        """Settle without a verdict: the caller went away or another attempt won.
+
+        The garbage collector ends forgotten streams wherever it happens to run, also in a thread that holds the lock
+        just now. So nobody waits here: what cannot be done at once is done before the next admission.
+        """
+        if not permit.settled:
+            permit.settled = True
+            self._gone.append((permit, now))
+            self._see_off()
+
+    def _see_off(self) -> None:
+        while self._gone and self._lock.acquire(timeout=REENTRY_S):
+            try:
+                if not self._gone:
+                    return
+                permit, now = self._gone.popleft()
+                old = self._snapshot[permit.name]
+                new = old.copy()
+                permit.leave(new)
+                # An attempt forced past the circuit shares the probe's epoch, but not its lease.
+                if permit.how is Admission.PROBE:
+                    new.breaker = circuits.released(old.breaker, permit.epoch, now)
+                self._publish(permit.name, new)
+            finally:
+                self._lock.release()
+            self._tell(permit.name, old, new, "the probe was cancelled", now)
+
+    def revise(self, name: str, now: float, change: Callable[[TargetState, float], TargetState], reason: str) -> bool:
+        """Evidence that no attempt has brought: `change(state, when the newest attempt began that was heard of)`."""
         with self._lock:
-            old = self._snapshot[permit.name]
-            new = old.copy()
-            permit.leave(new)
-            # An attempt forced past the circuit shares the probe's epoch, but not its lease.
-            if permit.how is Admission.PROBE:
-                new.breaker = circuits.released(old.breaker, permit.epoch, now)
-            self._publish(permit.name, new)
-        self._tell(permit.name, old, new, "the probe was cancelled", now)
+            old, heard_s = self._snapshot[name], self._heard_s.get(name, 0.0)
+            self._publish(name, new := change(old, heard_s))
+            if new.breaker.state is CircuitState.OPEN and old.breaker.state is CircuitState.CLOSED:
+                self._domains.spill(name, now, 0.0, tripped=True)
+        self._tell(name, old, new, reason, now)
+        return new is not old
 
     def _publish(self, name: str, state: TargetState) -> None:
         snapshot = self._snapshot.copy()
@@ -277,32 +318,27 @@ class HealthBook:
     def _add_evidence(
         self, permit: Permit, new: TargetState, now: float, nats: float, reason: str, *, silence: bool = False
     ) -> None:
+        old = new.breaker
+        if nats > 0.0:
+            nats = suspicion.weighed(nats, new.usual_rate)
+            if not permit.odd:
+                permit.odd = True
+                new.odd_lately += 1
         new.weigh(now, nats, silence=silence)
-        if self._requests >= COUNTED_REQUESTS:
-            self._every_s = (now - self._counted_s) / self._requests
-            self._counted_s, self._requests = now, 0
-        total = new.suspicion + new.pending
-        slow = 2.0 * (new.silence + new.pending) > total
-        new.breaker = circuits.failed(
-            new.breaker,
+        others = (state.breaker.state for name, state in self._snapshot.items() if name != permit.name)
+        alive = now - self._heard_s.get(permit.name, 0.0) < ALIVE_S
+        new.judge(
             permit.epoch,
             now,
-            trip=total >= suspicion.TRIP_NATS and not (slow and self._is_last(permit.name)),
-            doubtful=(max(new.suspicion, new.silence) if new.breaker.relapses else new.suspicion)
-            >= suspicion.DEGRADED_NATS,
+            reason,
+            irreplaceable=alive and not any(state is CircuitState.CLOSED for state in others),
             jitter=0.8 + 0.4 * self._draw(),
-            reason=reason,
-            costly=slow,
-            request_every_s=self._every_s,
+            request_every_s=self.traffic.every_s(now),
         )
-
-    def _is_last(self, name: str) -> bool:
-        """Is every other circuit open? Better slow than nobody: who stands in for all the others may well be slow."""
-        others = (state.breaker.state for other, state in self._snapshot.items() if other != name)
-        return all(state is not CircuitState.CLOSED for state in others)
+        if old.state is CircuitState.CLOSED:  # of an open one everybody knows
+            self._domains.spill(permit.name, now, nats, tripped=new.breaker is not old)
 
     def _tell(self, name: str, old: TargetState, new: TargetState, reason: str, now: float) -> None:
-        before, after = old.breaker.state, new.breaker.state
-        if before is not after:
-            until_s = new.breaker.until_s - now if after is CircuitState.OPEN else None
-            self._emit(CircuitChanged(name, before.value, after.value, reason, until_s))
+        if old.breaker.state is not new.breaker.state:
+            until_s = new.breaker.until_s - now if new.breaker.state is CircuitState.OPEN else None
+            self._emit(CircuitChanged(name, old.breaker.state.value, new.breaker.state.value, reason, until_s))

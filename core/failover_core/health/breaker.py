@@ -13,8 +13,9 @@ Rules:
       |                +-------------failure---------------+-----suspicion------+
 
 Cooldown: min(12 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
-its ejection multiplier in the same way). A raced probe makes nobody wait, which allows such short cooldowns; but it
-costs an answer, so where requests are rare the cooldown is the time of 8 of them, up to 40 s.
+its ejection multiplier in the same way). A raced probe makes nobody wait, which allows such short cooldowns. One that
+fails at once costs nothing; one that falls silent costs an answer, so after a silent fault the cooldown is the time of
+15 requests, up to 40 s, and a request larger than usual leaves the probe to a smaller one for 10 s.
 
 The ramp lets 25 %, 60 % and then all requests through, each stage at least 3 s and 5 good answers long, at least one
 request a second. Quick answers come before slow ones, so the first few would paint too kind a picture: only a few
@@ -25,7 +26,7 @@ the other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
@@ -33,7 +34,7 @@ BASE_COOLDOWN_S = 5.0
 MAX_COOLDOWN_S = 12.0
 RELAPSE_COOLDOWN_S = 15.0
 RARE_COOLDOWN_S = 40.0
-REQUESTS_BETWEEN_PROBES = 8.0
+REQUESTS_BETWEEN_PROBES = 15.0
 FORGET_TRIP_S = 120.0
 PROBE_LEASE_S = 60.0
 RAMP_SHARES = (0.25, 0.6, 1.0)
@@ -45,6 +46,9 @@ RELAPSED_ANSWERS = 8
 FLOOR_INTERVAL_S = 1.0
 FULL_INTERVAL_S = 10.0  # a caller may hold the streams that are under way for ever
 MIN_REST_S = 2.0
+SMALLER_WITHIN_S = 10.0
+HOLD_S = 12.0  # until the next health check has ended, and a little more
+MAX_HELD_S = 60.0
 
 
 class CircuitState(StrEnum):
@@ -94,12 +98,13 @@ class Breaker:
     relapses: int = 0
 
 
-def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0) -> Admission:
+def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, *, large: bool = False) -> Admission:
     """May an attempt pass now?
 
     Args:
         draw: a uniform random number in [0, 1), used only while ramping.
         in_flight: attempts under way, used only while ramping.
+        large: it is a larger request than usual: a smaller one makes a cheaper probe, if one comes soon.
     """
     state = breaker.state
     if state is CircuitState.CLOSED:
@@ -112,7 +117,8 @@ def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0) -> 
         else:
             passes = draw < RAMP_SHARES[breaker.stage] or waited_s >= FLOOR_INTERVAL_S
         return Admission.NORMAL if passes else Admission.REFUSED
-    return Admission.PROBE if now >= breaker.until_s else Admission.REFUSED
+    due_s = breaker.until_s + SMALLER_WITHIN_S if large else breaker.until_s
+    return Admission.PROBE if now >= due_s else Admission.REFUSED
 
 
 def admitted(breaker: Breaker, now: float, how: Admission) -> Breaker:
@@ -143,13 +149,17 @@ def released(breaker: Breaker, epoch: int, now: float) -> Breaker:
     return breaker
 
 
-def succeeded(breaker: Breaker, epoch: int, now: float, *, calm: bool = True) -> Breaker:
+def succeeded(breaker: Breaker, epoch: int, now: float, *, calm: bool = True, staged: bool = True) -> Breaker:
     """After a completed, good answer of an attempt admitted in `epoch`.
 
-    `calm` = nothing speaks against the target just now; without that no stage of the ramp is passed.
+    Args:
+        calm: nothing speaks against the target just now; without that no stage of the ramp is passed.
+        staged: there is a ramp; otherwise one good answer closes the circuit.
     """
     if breaker.epoch != epoch or breaker.state is CircuitState.CLOSED:
         return breaker
+    if not staged:
+        return _moved(breaker, CircuitState.CLOSED, now)
     if breaker.state is not CircuitState.RAMPING:  # the probe, or an attempt forced past the open circuit
         ramping = _moved(breaker, CircuitState.RAMPING, now, admitted_at_s=now)
         ramping.answers = 1
@@ -203,7 +213,9 @@ def tripped(
     relapses = breaker.relapses
     if breaker.state is CircuitState.RAMPING or (breaker.state is CircuitState.CLOSED and breaker.trips > 0.0):
         relapses = relapses + 1 if costly and now - breaker.tripped_at_s < FORGET_TRIP_S else 0
-    base_s = max(BASE_COOLDOWN_S, min(RARE_COOLDOWN_S, REQUESTS_BETWEEN_PROBES * request_every_s))
+    base_s = BASE_COOLDOWN_S
+    if costly:
+        base_s = max(base_s, min(RARE_COOLDOWN_S, REQUESTS_BETWEEN_PROBES * request_every_s))
     longest_s = max(base_s, RELAPSE_COOLDOWN_S if relapses else MAX_COOLDOWN_S)
     cooldown_s = min(longest_s, base_s * 2.0**remembered) * jitter
     until_s = now + cooldown_s
@@ -217,6 +229,19 @@ def tripped(
 def parked(breaker: Breaker, now: float, *, park_s: float, reason: str) -> Breaker:
     """The circuit opened for `park_s` seconds because a person must act; no flap is remembered."""
     return _moved(breaker, CircuitState.OPEN, now, until_s=now + park_s, reason=reason)
+
+
+def held(breaker: Breaker, now: float) -> Breaker:
+    """A health check has failed while it is open: the next probe waits for the next check, but not for ever."""
+    until_s = min(now + HOLD_S, breaker.since_s + MAX_HELD_S)
+    return breaker if until_s <= breaker.until_s else replace(breaker, until_s=until_s)
+
+
+def rested(breaker: Breaker, now: float) -> Breaker:
+    """Health checks that had failed are good again: if it is open, the next request may probe."""
+    if breaker.state is not CircuitState.OPEN or breaker.until_s <= now:
+        return breaker
+    return replace(breaker, until_s=now)
 
 
 def _moved(

@@ -31,7 +31,7 @@ MIN_DEVIATION = 0.25
 MIN_LIMIT_S = 1.0
 MIN_STALL_S = 3.0
 STALL_GAPS = 30.0
-BORROWED_VARIANCE = 0.15
+BORROWED_VARIANCE = 0.4  # medians of providers differ by a factor of 1.9 (one deviation), see `simulate.world`
 PACE_MEMORY_S = 10.0
 
 
@@ -84,9 +84,9 @@ def learned(habit: Habit, seconds: float, now: float = 0.0) -> Habit:
     return _habit(n, habit.mean + step * deviation, variance, z, habit.since_s, now)
 
 
-def overran(habit: Habit) -> Habit:
-    """The habit after a good answer that came only after its limit."""
-    z = min(MAX_Z, habit.z + Z_STEP * (1.0 - OVERDUE_SHARE))
+def overran(habit: Habit, share: float = 1.0) -> Habit:
+    """The habit after a good answer that came only after its limit, or would have come so late with this likelihood."""
+    z = min(MAX_Z, habit.z + Z_STEP * (share - OVERDUE_SHARE))
     return _habit(habit.samples, habit.mean, habit.variance, z, habit.since_s, habit.at_s)
 
 

@@ -17,9 +17,11 @@ class Permit:
         epoch: of its circuit when the attempt was let in.
         how: it was let in.
         at_s: when.
+        asked, asked_tokens: how much had been asked of the target by then, this attempt included.
         noted_nats: lasting evidence given while the attempt was in flight.
         pending_nats: evidence that holds only as long as the attempt says nothing.
         late: it has passed its limit without a word.
+        odd: it has been counted among those that failed or were late.
         settled: its end is known.
     """
 
@@ -27,19 +29,24 @@ class Permit:
     epoch: int
     how: Admission
     at_s: float = 0.0
+    asked: int = 0
+    asked_tokens: int = 0
     noted_nats: float = 0.0
     pending_nats: float = 0.0
     late: bool = False
+    odd: bool = False
     settled: bool = False
 
     def leave(self, new: TargetState) -> None:
         """The attempt is over: it is taken out of a state that is being made."""
         self.settled = True
         new.in_flight -= 1
-        self.end_silence(new)
+        if self.pending_nats:
+            self.end_silence(new)
 
     def end_silence(self, new: TargetState) -> None:
         """What its silence has added is taken out of a state that is being made."""
         if self.pending_nats:
-            new.pending = max(0.0, new.pending - self.pending_nats)  # sums of fractions may miss zero by a hair
+            if self.epoch >= new.heeds_epoch:
+                new.pending = max(0.0, new.pending - self.pending_nats)  # sums of fractions may miss zero by a hair
             self.pending_nats = 0.0

@@ -1,15 +1,19 @@
 """When a target may be asked again after it said "too many requests". Never counted as ill health.
 
-A 429 blocks its target for what the provider asks, or for a doubling guess where it does not say. Three of them within half
-a minute mean a lasting limit: then requests are let through at a pace of our own (a leaky bucket: Turner 1986, "virtual
-scheduling" in ITU-T I.371), so that the traffic is shared at the limit instead of running into it. The pace starts at what
-was let in lately, falls by a fifth with each further 429 and rises by 2 % a second, by 10 % after ten quiet seconds; when it
-has grown eightfold, nothing is left of the limit.
+A 429 blocks its target for what the provider asks, or for a doubling guess where it does not say. Three of them within
+half a minute mean a lasting limit: then requests are let through at a pace of our own (a leaky bucket: Turner 1986,
+"virtual scheduling" in ITU-T I.371), so that the traffic is shared at the limit instead of running into it. The pace
+starts at what was accepted lately, falls by a fifth with each further 429 and rises by 2 % a second, by 10 % after ten
+quiet seconds; when it has grown eightfold, nothing is left of the limit. A provider that tells what is left of its
+limit (`quota`) needs no such guesses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+from .quota import Quota, quota_of
+from .ratelimit_headers import RateLimitFacts
 
 MAX_BLOCK_S = 300.0  # an absurd Retry-After must not remove a target for a day
 FIRST_BLOCK_S = 1.0
@@ -23,6 +27,7 @@ DECREASE_EVERY_S = 1.0
 RISE, FAST_RISE = 1.02, 1.1
 QUIET_S = 10.0
 FORGOTTEN_GROWTH = 8.0
+FORGOTTEN_S = 60.0  # by then it has grown more than that
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -36,6 +41,7 @@ class RateLimit:
         hits, admits: rate limits, and requests let through, since then.
         per_s: our own pace in requests a second, as of `paced_s`; 0 = none.
         due_s: when the next request would be due at this pace.
+        quota: what the provider says is left; None = nothing is said, or plenty is left.
     """
 
     blocked_until_s: float = 0.0
@@ -46,6 +52,14 @@ class RateLimit:
     per_s: float = 0.0
     paced_s: float = 0.0
     due_s: float = 0.0
+    quota: Quota | None = None
+
+    def wait_s(self, now: float, tokens: int = 1) -> float:
+        """Seconds until a request of this size may be made; 0 = now."""
+        wait_s = max(0.0, self.blocked_until_s - now)
+        if self.quota is not None:
+            wait_s = max(wait_s, self.quota.wait_s(now, tokens))
+        return wait_s
 
 
 NO_LIMIT = RateLimit()
@@ -59,8 +73,9 @@ def limited(limit: RateLimit, now: float, retry_after_s: float | None) -> RateLi
     if limit.per_s:
         if now - limit.paced_s >= DECREASE_EVERY_S:
             new.per_s, new.paced_s = DECREASE * _grown(limit, now), now
-    elif new.hits >= LASTING_HITS and now > new.since_s:
-        new.per_s, new.paced_s = FIRST_SHARE * max(1, new.admits - new.hits + 1) / (now - new.since_s), now
+    elif new.hits >= LASTING_HITS and new.admits >= new.hits and now > new.since_s:
+        accepted = new.admits - (new.hits - 1)  # all but the first of those refused have been let in since
+        new.per_s, new.paced_s = FIRST_SHARE * accepted / (now - new.since_s), now
     if retry_after_s is not None:
         block_s = min(MAX_BLOCK_S, max(0.0, retry_after_s))
     elif new.per_s:
@@ -71,18 +86,21 @@ def limited(limit: RateLimit, now: float, retry_after_s: float | None) -> RateLi
     return new
 
 
-def admitted(limit: RateLimit, now: float) -> RateLimit:
-    """After a request was let through: at a pace of our own, the next one but one has to wait."""
-    if limit is NO_LIMIT or not limit.hits:
+def admitted(limit: RateLimit, now: float, tokens: int = 0) -> RateLimit:
+    """After a request of this size was let through: at a pace of our own, the next one but one has to wait."""
+    if limit is NO_LIMIT:
         return limit
+    quota = limit.quota
+    if quota is not None:
+        quota = quota.taken(1, tokens) if now < quota.until_s else None
     if not limit.per_s:
-        return replace(limit, admits=limit.admits + 1)
+        return replace(limit, admits=limit.admits + 1, quota=quota)
     per_s = _grown(limit, now)
     if per_s >= FORGOTTEN_GROWTH * limit.per_s:
-        return NO_LIMIT
+        return NO_LIMIT if quota is None else RateLimit(quota=quota)
     due_s = max(limit.due_s, now) + 1.0 / per_s
     blocked_until_s = max(limit.blocked_until_s, due_s - 1.0 / per_s)
-    return replace(limit, admits=limit.admits + 1, due_s=due_s, blocked_until_s=blocked_until_s)
+    return replace(limit, admits=limit.admits + 1, due_s=due_s, blocked_until_s=blocked_until_s, quota=quota)
 
 
 def asked_to_wait(limit: RateLimit, now: float, retry_after_s: float) -> RateLimit:
@@ -91,12 +109,28 @@ def asked_to_wait(limit: RateLimit, now: float, retry_after_s: float) -> RateLim
     return replace(limit, blocked_until_s=max(limit.blocked_until_s, until_s))
 
 
-def answered(limit: RateLimit) -> RateLimit:
-    """After a good answer."""
-    return limit if limit is NO_LIMIT or not limit.strikes else replace(limit, strikes=0)
+def answered(
+    limit: RateLimit, facts: RateLimitFacts | None = None, at_s: float = 0.0, asked_since: tuple[int, int] = (0, 0)
+) -> RateLimit:
+    """After a good answer.
+
+    Args:
+        facts: what its headers say of the limits. Older news than the last changes nothing.
+        at_s: when the attempt began.
+        asked_since: requests, and tokens, asked since then: they were not counted when the news was made.
+    """
+    if limit.strikes:
+        limit = replace(limit, strikes=0)
+    if facts is None or (limit.quota is not None and at_s < limit.quota.at_s):
+        return limit
+    quota = quota_of(facts, at_s)
+    if quota is None:
+        return limit if limit.quota is None else replace(limit, quota=None)
+    return replace(limit, quota=quota.taken(*asked_since))
 
 
 def _grown(limit: RateLimit, now: float) -> float:
     """The pace now."""
-    quiet_s = max(0.0, now - limit.paced_s)
-    return limit.per_s * RISE ** min(quiet_s, QUIET_S) * FAST_RISE ** max(0.0, quiet_s - QUIET_S)
+    quiet_s = min(max(0.0, now - limit.paced_s), FORGOTTEN_S)
+    growth: float = RISE ** min(quiet_s, QUIET_S) * FAST_RISE ** max(0.0, quiet_s - QUIET_S)
+    return limit.per_s * growth

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import suspicion
-from .breaker import Breaker, CircuitState
+from .breaker import PROBE_LEASE_S, Breaker, CircuitState, failed, succeeded
 from .ratelimit import NO_LIMIT, RateLimit
+
+BUSY_S = 1.0  # nobody knows when an attempt will end: ask again then
 
 
 @dataclass(slots=True)
 class TargetState:
-    """All that is believed of one target. Published in snapshots; never changed after that.
+    """All that is believed of one target. Published in snapshots; after that only its counts, its pace and `updated_s`
+    change.
 
     Args:
         breaker: its circuit.
@@ -25,7 +28,12 @@ class TargetState:
         paced_s: when it was measured last.
         silence: the part of the suspicion that comes from silence, in nats, as of `updated_s`.
         pending: what the silence of attempts under way adds to the suspicion until they say something, in nats.
-        error_rate: share of its attempts that fail when it is well, from a long memory.
+        heeds_epoch: of its circuit; the silence of older attempts means nothing any more.
+        oddities: attempts that failed or were late and nothing came of it, of those asked since `odd_since`.
+        odd_lately: the same, of which it is not known yet what will come of them.
+        odd_since: how many had been asked when counting began.
+        asked_tokens: the sum of the sizes of the requests asked, as far as they are known.
+        max_concurrent: how many attempts may be under way at a time; None = any number.
     """
 
     breaker: Breaker = field(default_factory=Breaker)
@@ -40,7 +48,12 @@ class TargetState:
     paced_s: float = 0.0
     silence: float = 0.0
     pending: float = 0.0
-    error_rate: float = 0.0
+    heeds_epoch: int = 0
+    oddities: float = 0.0
+    odd_lately: int = 0
+    odd_since: int = 0
+    asked_tokens: int = 0
+    max_concurrent: int | None = None
 
     def copy(self) -> TargetState:
         return TargetState(
@@ -56,8 +69,18 @@ class TargetState:
             self.paced_s,
             self.silence,
             self.pending,
-            self.error_rate,
+            self.heeds_epoch,
+            self.oddities,
+            self.odd_lately,
+            self.odd_since,
+            self.asked_tokens,
+            self.max_concurrent,
         )
+
+    @property
+    def is_busy(self) -> bool:
+        """As many attempts are under way as it may have."""
+        return self.max_concurrent is not None and self.in_flight >= self.max_concurrent
 
     def weigh(self, now: float, nats: float, *, silence: bool) -> None:
         """Add evidence to a state that is being made; to the part that comes from silence too, where it does."""
@@ -67,15 +90,85 @@ class TargetState:
             self.silence = suspicion.updated(self.silence, since_s, nats if silence else 0.0)
         self.updated_s = max(self.updated_s, now)
 
+    @property
+    def usual_tokens(self) -> float:
+        """The mean size of its requests, as far as it is known."""
+        return self.asked_tokens / self.asked if self.asked else 0.0
+
+    @property
+    def usual_rate(self) -> float:
+        """Share of its attempts that fail or are late when it is well. Before much is known, half of what is taken for
+        healthy anyway.
+        """
+        calls = suspicion.PRIOR_CALLS + self.asked - self.odd_since
+        return (self.oddities + 0.5 * suspicion.HEALTHY_RATE * suspicion.PRIOR_CALLS) / calls
+
+    def calmed(self) -> None:
+        """It is well after all: what was odd about it lately is usual for it. Said of a state that is being made."""
+        if self.breaker.state is CircuitState.CLOSED:
+            self.oddities += self.odd_lately
+        self.odd_lately = 0
+        if self.asked - self.odd_since > 2 * suspicion.RATE_MEMORY_CALLS:
+            self.odd_since += (self.asked - self.odd_since) // 2
+            self.oddities /= 2.0
+
+    def reassure(self, epoch: int, now: float, *, staged: bool) -> None:
+        """After a good answer of an attempt admitted in `epoch`. Said of a state that is being made."""
+        old = self.breaker
+        self.weigh(now, suspicion.SUCCESS_NATS, silence=True)
+        calm = self.suspicion < suspicion.CALM_NATS
+        if old.stage == 0 and now - old.since_s < PROBE_LEASE_S:  # a caller may hold what is silent for ever
+            calm = self.suspicion + self.pending < suspicion.CALM_NATS
+        if calm and self.odd_lately:
+            self.calmed()
+        self.breaker = succeeded(old, epoch, now, calm=calm, staged=staged)
+        if self.breaker is not old and old.state is not CircuitState.RAMPING:
+            self.suspicion = self.pending = 0.0  # the old suspicion has had its trip; it starts with a clean sheet
+            self.silence = min(self.silence, suspicion.REMEMBERED_NATS)
+            self.heeds_epoch = self.breaker.epoch
+
+    def judge(
+        self, epoch: int, now: float, reason: str, *, irreplaceable: bool, jitter: float, request_every_s: float
+    ) -> None:
+        """What the evidence means for the circuit of a state that is being made.
+
+        Args:
+            epoch: of the attempt that brought it.
+            irreplaceable: every other circuit is open, and this target has been heard of lately. Better slow than
+                nobody: who stands in for all the others may well be slow.
+            jitter, request_every_s: see `breaker.failed`.
+        """
+        total = self.suspicion + self.pending
+        slow = 2.0 * (self.silence + self.pending) > total
+        doubt = max(self.suspicion, self.silence) if self.breaker.relapses else self.suspicion
+        self.breaker = failed(
+            self.breaker,
+            epoch,
+            now,
+            trip=total >= suspicion.TRIP_NATS and not (slow and irreplaceable),
+            doubtful=doubt >= suspicion.DEGRADED_NATS,
+            jitter=jitter,
+            reason=reason,
+            costly=slow,
+            request_every_s=request_every_s,
+        )
+        if self.breaker.state is CircuitState.OPEN:
+            self.odd_lately = 0
+
     def available_in_s(self, now: float) -> float:
-        """Seconds until an attempt may pass; 0 when it may now (ramping decides by share)."""
+        """Seconds until an attempt may pass; 0 when it may now (ramping decides by share, a quota by size)."""
         wait_s = 0.0
-        if self.limit is not NO_LIMIT:
-            wait_s = self.limit.blocked_until_s - now
+        if self.limit is not NO_LIMIT or self.max_concurrent is not None:
+            wait_s = self.full_for_s(now)
         state = self.breaker.state
         if state is CircuitState.OPEN or state is CircuitState.PROBING:
             wait_s = max(wait_s, self.breaker.until_s - now)
         return wait_s if wait_s > 0.0 else 0.0
+
+    def full_for_s(self, now: float, tokens: int = 1) -> float:
+        """Seconds until its rate limit and its cap have room for a request of this size."""
+        wait_s = 0.0 if self.limit is NO_LIMIT else self.limit.wait_s(now, tokens)
+        return max(wait_s, BUSY_S) if self.is_busy else wait_s
 
     def doubt(self, now: float) -> float:
         """The suspicion in nats, as it has faded by now, with the silence of attempts under way."""
@@ -84,6 +177,13 @@ class TargetState:
     def quiet(self, now: float) -> float:
         """The part of the doubt that comes from silence."""
         return self.pending + suspicion.updated(self.silence, now - self.updated_s, 0.0)
+
+    @property
+    def is_spotless(self) -> bool:
+        """There is nothing that a good answer could make better."""
+        if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT:
+            return False
+        return self.breaker.state is CircuitState.CLOSED
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
@@ -99,12 +199,15 @@ class TargetHealth:
     Args:
         state: "closed", "open", "probing" or "ramping".
         suspicion: in nats, decayed to now; the circuit opens at 10.
-        degraded: an early warning: half of the trip level is reached, or the circuit is not closed.
+        degraded: an early warning: half of the trip level is reached, what speaks against others of its failure domain
+            included in part, or the circuit is not closed.
         reason: why the circuit last opened, "" if it never did.
         available_in_s: seconds until an attempt may pass; 0 = now.
         in_flight: attempts under way.
         asked, answered, failed: attempts since the start; cancelled ones are only in `asked`.
         first_token_s, answer_s: typical (median) seconds for plain requests; None before anything is known.
+        abandoned: attempts of sync code that were given up and still hold a thread each, since Python cannot stop one;
+            from 32 on the target is asked no more until some have ended.
     """
 
     state: str
@@ -118,3 +221,4 @@ class TargetHealth:
     failed: int
     first_token_s: float | None
     answer_s: float | None
+    abandoned: int = 0

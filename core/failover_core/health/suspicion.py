@@ -1,9 +1,9 @@
 """How suspicious a target is, in nats: a CUSUM (Page 1954) that forgets.
 
 S <- max(0, S * exp(-dt / 120 s) + evidence), where evidence = ln(p1 / p0) for a bad event and ln((1 - p1) / (1 - p0))
-for a good one, with a sick failure rate p1 = .30 and a healthy one p0 = .01, or twice what is usual for this target
-where that is more. At a trip level of 10 nats three errors in a row trip, and a target that fails one call in 200
-trips falsely less than once in 50,000 calls.
+for a good one, with a sick failure rate p1 = .30 and a healthy one p0 = .01, or what is usual for this target where
+that is more: how often it fails or is late without anything coming of it. At a trip level of 10 nats three errors in a
+row trip, and a target trips falsely less than once in 50,000 calls, whether it fails one call in 200 or in 20.
 
 An attempt that has said nothing yet is evidence too, and its silence weighs more with time: of the healthy attempts a
 share s(t) is as late as this, of the sick ones p1 + (1 - p1) * s(t), so it weighs ln((1 - p1) + p1 / s(t)). It is
@@ -22,6 +22,7 @@ CALM_NATS = 1.0
 SICK_RATE = 0.30
 HEALTHY_RATE = 0.01
 MAX_HEALTHY_RATE = 0.10
+PRIOR_CALLS = 100
 RATE_MEMORY_CALLS = 1000
 
 ERROR_NATS = 3.4
@@ -61,8 +62,6 @@ def updated(suspicion: float, since_s: float, evidence_nats: float) -> float:
 
 def weighed(evidence_nats: float, usual_rate: float) -> float:
     """What a failure weighs at a target that fails this share of its calls when it is well."""
-    healthy_rate = 2.0 * usual_rate
-    if healthy_rate <= HEALTHY_RATE:
+    if usual_rate <= HEALTHY_RATE:
         return evidence_nats
-    healthy_rate = min(MAX_HEALTHY_RATE, healthy_rate)
-    return evidence_nats * log(SICK_RATE / healthy_rate) / log(SICK_RATE / HEALTHY_RATE)
+    return evidence_nats * log(SICK_RATE / min(MAX_HEALTHY_RATE, usual_rate)) / log(SICK_RATE / HEALTHY_RATE)

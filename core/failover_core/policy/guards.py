@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from ..model import RequestInfo, Target
@@ -44,3 +45,17 @@ def roomier(target: Target, than: Target) -> bool:
     if target.context_window_tokens is None or than.context_window_tokens is None:
         return target.name != than.name
     return target.context_window_tokens > than.context_window_tokens
+
+
+def together(target: Target, other: Target) -> bool:
+    """Do they share a failure domain, so that one slow or broken part is likely to hit both? Those of one provider do,
+    except in different regions.
+    """
+    if target.provider is None or target.provider != other.provider:
+        return False
+    return target.region is None or other.region is None or target.region == other.region
+
+
+def siblings(targets: Sequence[Target]) -> dict[str, list[str]]:
+    """For each target, the others in its failure domain."""
+    return {one.name: [other.name for other in targets if other is not one and together(one, other)] for one in targets}

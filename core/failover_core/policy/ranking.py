@@ -7,18 +7,22 @@ the policy, tiers come first, and a target that is not available is passed over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import exp, inf, log
+from operator import attrgetter
 
 from ..failure import ConfigError
 from ..health.state import TargetState
 from ..model import RequestInfo, Target
 
 FORGET_PACE_S = 60.0
+COMPARED, DRAWN = 16, 8
 USUAL_PROMPT_TOKENS = 1000
 USUAL_OUTPUT_TOKENS = 500
+
+_tier = attrgetter("tier")
 
 
 @dataclass(slots=True, eq=False)
@@ -29,11 +33,13 @@ class Snapshot(Mapping[str, TargetState]):
         states: the states.
         now_s: the time they are looked at, in seconds on the health book's clock.
         draw: gives uniform random numbers in [0, 1).
+        doubted: the names of targets whose failure domain is in trouble, see `health.domains`.
     """
 
     states: Mapping[str, TargetState]
     now_s: float
     draw: Callable[[], float]
+    doubted: Set[str] = frozenset()
 
     def __getitem__(self, name: str) -> TargetState:
         return self.states[name]
@@ -50,7 +56,7 @@ Policy = Callable[[Sequence[Target], Snapshot, RequestInfo], Sequence[Target]]
 
 def priority(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
     """By tier, then as configured."""
-    return sorted(candidates, key=_tier)
+    return _doubted_last(sorted(candidates, key=_tier), snapshot)
 
 
 def weighted(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
@@ -59,8 +65,8 @@ def weighted(candidates: Sequence[Target], snapshot: Snapshot, request: RequestI
     Keys ln(u) / weight, largest first (Efraimidis & Spirakis 2006).
     """
     draw = snapshot.draw
-    return _sticky(candidates, request) or sorted(
-        candidates, key=lambda target: (target.tier, -log(1.0 - draw()) / target.weight)
+    return _sticky(candidates, request) or _doubted_last(
+        sorted(candidates, key=lambda target: (target.tier, -log(1.0 - draw()) / target.weight)), snapshot
     )
 
 
@@ -69,28 +75,33 @@ def fastest(candidates: Sequence[Target], snapshot: Snapshot, request: RequestIn
 
     The load measure of Finagle's and Linkerd's balancers, on first-token times: total times would punish long answers.
     A pace that has not been refreshed for a minute or more counts for less and less, so a target that was slow is tried
-    again. All candidates are compared: with few targets a full scan costs less than two random choices lose.
+    again.
     """
+    states, now_s = snapshot.states, snapshot.now_s
 
-    def wait(target: Target) -> tuple[int, float]:
-        state = snapshot[target.name]
-        age_s = snapshot.now_s - state.paced_s
-        pace_s = state.pace_s * exp(-age_s / FORGET_PACE_S) if age_s > 0.0 else state.pace_s
-        return target.tier, pace_s * (state.in_flight + 1) / target.weight
+    def wait(target: Target) -> float:
+        state = states[target.name]
+        pace_s = state.pace_s
+        if pace_s and now_s > state.paced_s:
+            pace_s *= exp((state.paced_s - now_s) / FORGET_PACE_S)
+        return pace_s * (state.in_flight + 1) / target.weight
 
-    return _sticky(candidates, request) or sorted(candidates, key=wait)
+    return _sticky(candidates, request) or _least(candidates, snapshot, wait)
 
 
 def least_busy(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
     """By tier, then by attempts under way for each unit of weight."""
-    return _sticky(candidates, request) or sorted(
-        candidates, key=lambda target: (target.tier, snapshot[target.name].in_flight / target.weight)
-    )
+    states = snapshot.states
+
+    def load(target: Target) -> float:
+        return states[target.name].in_flight / target.weight
+
+    return _sticky(candidates, request) or _least(candidates, snapshot, load)
 
 
 def cheapest(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
     """By tier, then by what the request is expected to cost; targets without prices come last."""
-    return sorted(candidates, key=lambda target: (target.tier, expected_usd(target, request)))
+    return _doubted_last(sorted(candidates, key=lambda target: (target.tier, expected_usd(target, request))), snapshot)
 
 
 def expected_usd(target: Target, request: RequestInfo) -> float:
@@ -118,8 +129,23 @@ def _sticky(candidates: Sequence[Target], request: RequestInfo) -> Sequence[Targ
     return sorted(candidates, key=score)
 
 
-def _tier(target: Target) -> int:
-    return target.tier
+def _least(candidates: Sequence[Target], snapshot: Snapshot, load: Callable[[Target], float]) -> Sequence[Target]:
+    """By tier, then by load. Few targets are all compared. Of many, a few drawn at random are compared and come first:
+    that is nearly as good ("The power of two choices", Mitzenmacher 2001), and the cost of a request does not grow.
+    """
+    if len(candidates) > COMPARED:
+        drawn = {int(snapshot.draw() * len(candidates)) for _ in range(DRAWN)}
+        others = [target for number, target in enumerate(candidates) if number not in drawn]
+        candidates = sorted((candidates[number] for number in drawn), key=load) + others
+    else:
+        candidates = sorted(candidates, key=load)
+    return _doubted_last(sorted(candidates, key=_tier), snapshot)
+
+
+def _doubted_last(order: Sequence[Target], snapshot: Snapshot) -> Sequence[Target]:
+    """Within a tier, those whose failure domain is in trouble come after the others. The order is kept otherwise."""
+    doubted = snapshot.doubted
+    return sorted(order, key=lambda target: (target.tier, target.name in doubted)) if doubted else order
 
 
 POLICIES: dict[str, Policy] = {

@@ -65,6 +65,20 @@ RULES: dict[FailureKind, Rule] = {
 }
 
 
+NOTHING = Rule(same_target=False, next_target=NextTarget.YES)
+
+
+def health_check_rule(failure: Failure) -> Rule:
+    """What a failed health check means for the target.
+
+    The free call has rate limits, permissions and a path of its own, so that what is said of these says nothing of
+    requests. A key that is refused is refused everywhere.
+    """
+    rule = RULES[failure.kind]
+    told_of_the_call_itself = rule.parks and failure.kind is not FailureKind.AUTH
+    return NOTHING if told_of_the_call_itself or failure.status == 501 else rule
+
+
 def may_go_on(kind: FailureKind, settings: Settings) -> bool:
     """May any other target be asked after a failure of this kind?"""
     wish = RULES[kind].next_target
@@ -74,20 +88,24 @@ def may_go_on(kind: FailureKind, settings: Settings) -> bool:
     return wish is not NextTarget.NO
 
 
-def retry_delay_s(failure: Failure, settings: Settings, *, retries: int, healthy: bool, draw: float) -> float | None:
+def retry_delay_s(
+    failure: Failure, settings: Settings, retries: int, *, healthy: bool, draw: float, idle: bool = False
+) -> float | None:
     """Seconds to wait before asking the same target again, or None to leave it.
 
     Args:
         retries: how often this request has already gone back to this target.
         healthy: the target's health before this request: nobody knocks twice at a sick target's door.
+        idle: nothing else is left but to wait for targets that are silent; then it is asked again as long as attempts
+            are left, and as late as it told us to.
         draw: a uniform random number in [0, 1) for the jitter.
 
     Backoff with "equal jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter"): half fixed, half random.
     """
-    if not RULES[failure.kind].same_target or retries >= settings.same_target_retries:
+    if not RULES[failure.kind].same_target or (retries >= settings.same_target_retries and not idle):
         return None
     told_s = failure.retry_after_s
-    if told_s is not None and not 0.0 <= told_s <= settings.retry_after_patience_s:
+    if told_s is not None and not (0.0 <= told_s <= settings.retry_after_patience_s or (idle and told_s >= 0.0)):
         return None
     if failure.kind is FailureKind.RATE_LIMITED:
         return None if told_s is None else told_s + SPREAD_S * draw
