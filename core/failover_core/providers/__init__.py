@@ -34,7 +34,9 @@ from .reading import ChatReader, request_info, resume_chat
 
 ALIASES = {"google_genai": "google", "gemini": "google"}
 CLASSES = {"openai": "OpenAIChat", "anthropic": "AnthropicChat", "google": "GoogleChat"}
-TARGET_OPTIONS = frozenset({"name", "region", "tags", "weight", "tier", "context_window_tokens", "lacks"})
+TARGET_OPTIONS = frozenset(
+    {"name", "region", "tags", "weight", "tier", "max_concurrent", "context_window_tokens", "lacks", "health_check"}
+)
 READER = ChatReader()
 
 
@@ -58,9 +60,10 @@ def native_target(spec: str, /, **options: Any) -> Target:
 
     Args:
         spec: "openai:MODEL", "anthropic:MODEL" or "google:MODEL" (aliases "google_genai:", "gemini:").
-        options: `name` (the spec by default), `region`, `tags`, `weight`, `tier`, `context_window_tokens` and `lacks`
-            (in place of what is known of the model) as in `Target`; `api_key`, `base_url`, `timeout_s`,
-            `client_options` and `defaults` as in `NativeOptions`.
+        options: `name` (the spec by default), `region`, `tags`, `weight`, `tier`, `max_concurrent`,
+            `context_window_tokens`, `lacks` and `health_check` (in place of what is known of the model, and of the
+            SDK's free call) as in `Target`;
+            `api_key`, `base_url`, `timeout_s`, `client_options` and `defaults` as in `NativeOptions`.
 
     Raises:
         ConfigError: for a spec of another form or an unknown option.
@@ -72,7 +75,7 @@ def native_target(spec: str, /, **options: Any) -> Target:
     own = {name: value for name, value in options.items() if name in OPTION_NAMES}
     chat: NativeChat = getattr(module, CLASSES[provider])(NativeOptions(model, **own))
     facts = {name: value for name, value in options.items() if name in TARGET_OPTIONS}
-    facts = {"name": spec, "lacks": chat.known_lacks(), **facts}
+    facts = {"name": spec, "lacks": chat.known_lacks(), "health_check": chat.health_check, **facts}
     return Target(
         **{**facts, "tags": frozenset(facts.get("tags", ())), "lacks": frozenset(facts["lacks"])},
         call=chat.call,

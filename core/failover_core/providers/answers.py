@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..health.ratelimit_headers import RateLimitFacts
+from ..trace import StreamRestarted
 from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error", "other"]
@@ -155,28 +156,58 @@ class ChatChunk:
         return self.text
 
 
-def accumulate(chunks: Iterable[ChatChunk]) -> ChatResponse:
-    """The whole answer that the chunks make up; `finish_reason` is None if the end is missing."""
-    parts: list[Part | ToolCallDelta] = []
-    place: dict[int, int] = {}
-    known: dict[str, Any] = {}
-    refusal: str | None = None
+def accumulate(chunks: Iterable[ChatChunk | StreamRestarted]) -> ChatResponse:
+    """The whole answer that the chunks make up since the last restart; without its end, `finish_reason` is None."""
+    answer = GrowingAnswer()
     for chunk in chunks:
+        if isinstance(chunk, StreamRestarted):
+            answer = GrowingAnswer()
+        else:
+            answer.add(chunk)
+    return answer.response()
+
+
+class GrowingAnswer:
+    """The sum of the chunks so far. It keeps no chunk, and takes the same time for each, however long the answer."""
+
+    __slots__ = ("_known", "_parts", "_place", "_refusal", "_texts")
+
+    def __init__(self) -> None:
+        self._parts: list[Part | ToolCallDelta] = []
+        self._place: dict[int, int] = {}
+        self._known: dict[str, Any] = {}
+        self._refusal: str | None = None
+        self._texts: list[str] = []  # pieces of the text under way, not yet a part
+
+    def add(self, chunk: ChatChunk) -> None:
         for delta in chunk.deltas:
-            _join(parts, place, delta)
+            if isinstance(delta, Text):
+                self._texts.append(delta.text)
+            else:
+                self._end_text()
+                _join(self._parts, self._place, delta)
         if chunk.refusal is not None:
-            refusal = (refusal or "") + chunk.refusal
+            self._refusal = (self._refusal or "") + chunk.refusal
         for name in ("finish_reason", "raw_finish_reason", "usage", "model", "id", "provider", "rate_limit"):
             value = getattr(chunk, name)
             if value is not None:
-                known[name] = value
-    whole = tuple(
-        tool_call(p.id, p.name, p.arguments, provider=known.get("provider"), signature=p.signature)
-        if isinstance(p, ToolCallDelta)
-        else p
-        for p in parts
-    )
-    return ChatResponse(ChatMessage("assistant", whole), refusal=refusal, **known)
+                self._known[name] = value
+
+    def response(self) -> ChatResponse:
+        self._end_text()
+        provider = self._known.get("provider")
+        whole = tuple(
+            tool_call(p.id, p.name, p.arguments, provider=provider, signature=p.signature)
+            if isinstance(p, ToolCallDelta)
+            else p
+            for p in self._parts
+        )
+        return ChatResponse(ChatMessage("assistant", whole), refusal=self._refusal, **self._known)
+
+    def _end_text(self) -> None:
+        if self._texts:
+            _join(self._parts, self._place, Text("".join(self._texts)))
+            self._texts.clear()
 
 
 def tool_call(id: str | None, name: str | None, arguments: str, **facts: Any) -> ToolCall:

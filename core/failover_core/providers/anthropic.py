@@ -12,6 +12,8 @@ from . import anthropic_answers as answers
 from . import anthropic_wire as wire
 from . import model_facts as facts
 from .answers import ChatChunk, ChatResponse
+from .free_calls import anthropic_models
+from .hanging_up import may_be_hung_up
 from .native import CONNECT_S, DUMMY_KEY, NOT_AN_ANSWER, NativeChat, attempt_timeout_s, parsed, split_by_signature
 
 try:
@@ -46,7 +48,7 @@ class AnthropicChat(NativeChat):
         return self._achunks(*self._payload(request, stream=True))
 
     def list_models(self, timeout_s: float) -> list[str]:
-        return [model.id for model in self.clients.sync().models.list(limit=1000, timeout=timeout_s).data]
+        return anthropic_models(self.clients.sync(), timeout_s)
 
     def known_lacks(self) -> frozenset[str]:
         return frozenset() if facts.claude_takes_forced_tools(self.model) else frozenset({"forced_tool"})
@@ -57,8 +59,9 @@ class AnthropicChat(NativeChat):
             if _is_no_stream(stream.response):
                 raise _unexpected(stream.response, stream.response.read())
             reader = answers.StreamReader(_limits(stream.response.headers), answer_tool)
-            for event in stream:
-                yield _read(reader, event, stream.response)
+            with may_be_hung_up(stream.response):
+                for event in stream:
+                    yield _read(reader, event, stream.response)
 
     async def _achunks(self, payload: dict[str, Any], answer_tool: str | None) -> AsyncIterator[ChatChunk]:
         create = (await self.clients.running()).messages.create

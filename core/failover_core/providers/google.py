@@ -20,6 +20,8 @@ from . import google_answers as answers
 from . import google_wire as wire
 from . import model_facts as facts
 from .answers import ChatChunk, ChatResponse
+from .free_calls import google_models
+from .hanging_up import may_be_hung_up
 from .native import CONNECT_S, DUMMY_KEY, NOT_AN_ANSWER, NativeChat, attempt_timeout_s
 
 try:
@@ -52,9 +54,7 @@ class GoogleChat(NativeChat):
         return self._achunks(self._payload(request))
 
     def list_models(self, timeout_s: float) -> list[str]:
-        config = {"page_size": 1000, "http_options": {"timeout": _milliseconds(timeout_s)}}
-        page = self.clients.sync().api.models.list(config=config).page
-        return [(model.name or "").removeprefix("models/") for model in page]
+        return google_models(self.clients.sync().api, timeout_s)
 
     def known_lacks(self) -> frozenset[str]:
         return frozenset({"tools_with_json_schema"}) if facts.gemini_generation(self.model) < 3 else frozenset()
@@ -66,9 +66,10 @@ class GoogleChat(NativeChat):
             with responses:
                 stream = iter(models.generate_content_stream(**payload))
                 chunk = next(stream, None)
-            while chunk is not None:
-                yield _read(reader, chunk)
-                chunk = next(stream, None)
+            with may_be_hung_up(responses.seen[-1] if responses.seen else None):
+                while chunk is not None:
+                    yield _read(reader, chunk)
+                    chunk = next(stream, None)
         finally:
             for response in responses.seen:
                 response.close()

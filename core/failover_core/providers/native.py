@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from ..context import current_attempt
 from ..failure import ConfigError, FailoverError, Failure, FailureKind
+from ..health.checkups import TIMEOUT_S
 from .answers import ChatChunk, ChatResponse
 from .chat import ChatRequest
 from .clients import ClientPool
@@ -89,6 +90,10 @@ class NativeChat:
     def list_models(self, timeout_s: float) -> list[str]:
         """The names of the models on offer: the cheapest call that proves address, key and permission."""
         raise NotImplementedError
+
+    def health_check(self) -> None:
+        """See `Target.health_check`."""
+        self.list_models(TIMEOUT_S)
 
     def known_lacks(self) -> frozenset[str]:
         """Out of `RequestInfo.needs`: what this model is known not to do."""

@@ -16,6 +16,8 @@ from ..health.ratelimit_headers import parse_rate_limit
 from . import openai_answers as answers
 from . import openai_wire as wire
 from .answers import ChatChunk, ChatResponse
+from .free_calls import openai_models
+from .hanging_up import may_be_hung_up
 from .model_facts import openai_reasons
 from .native import CONNECT_S, DUMMY_KEY, NOT_AN_ANSWER, NativeChat, attempt_timeout_s, parsed, split_by_signature
 
@@ -51,7 +53,7 @@ class OpenAIChat(NativeChat):
         return self._achunks(self._payload(request, stream=True))
 
     def list_models(self, timeout_s: float) -> list[str]:
-        return [model.id for model in self.clients.sync().models.list(timeout=timeout_s).data]
+        return openai_models(self.clients.sync(), timeout_s)
 
     def known_lacks(self) -> frozenset[str]:
         if openai_reasons(self.model) and not self._elsewhere(self._address()):
@@ -64,8 +66,9 @@ class OpenAIChat(NativeChat):
             if _is_no_stream(stream.response):
                 raise _unexpected(stream.response, stream.response.read())
             reader = answers.StreamReader(_limits(stream.response.headers))
-            for chunk in stream:
-                yield _read(reader, chunk, stream.response)
+            with may_be_hung_up(stream.response):
+                for chunk in stream:
+                    yield _read(reader, chunk, stream.response)
 
     async def _achunks(self, arguments: dict[str, Any]) -> AsyncIterator[ChatChunk]:
         create = (await self.clients.running()).chat.completions.create

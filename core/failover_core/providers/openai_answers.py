@@ -72,7 +72,7 @@ class StreamReader:
             self._refused = self._refused or refusal is not None
             if delta is not None:
                 deltas = self._deltas(delta)
-            if finish is not None and any(arguments_of(text) is None for text in self._arguments):
+            if finish and any(arguments_of(text) is None for text in self._arguments):
                 flaw = "the arguments of a tool call are not a JSON object"
         facts, self._rate_limit = self._rate_limit, None
         return ChatChunk(
@@ -135,8 +135,8 @@ def _refusal(finish: str | None, refusal: str | None) -> str | None:
 
 
 def _finish(raw: str | None, refused: bool, called: bool) -> FinishReason | None:
-    """A call of a tool that was forced by name ends with "stop" on the wire."""
-    if raw is None:
+    """A call of a tool that was forced by name ends with "stop" on the wire. Some servers write "" for "not yet"."""
+    if not raw:
         return None
     if refused:
         return "content_filter"

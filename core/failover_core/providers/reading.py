@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..checks import json_demand
 from ..model import RequestInfo
 from ..output import Reading
 from ..stream.resume import resume_instruction
@@ -23,29 +24,40 @@ class ChatReader:
     usage_adds_up = False
 
     def read(self, output: ChatResponse) -> Reading:
-        parts = output.message.parts
         return Reading(
             text=output.text,
-            has_content=any(_is_progress(part) for part in parts),
+            has_content=any(_is_answer(part) for part in output.message.parts),
             has_tool_call=bool(output.tool_calls),
             finish_reason=output.raw_finish_reason or output.finish_reason,
             refusal=output.refusal,
             flaw=output.flaw,
             usage=output.usage.as_dict() if output.usage else None,
             model=output.model,
+            rate_limit=output.rate_limit,
         )
 
     def read_chunk(self, chunk: ChatChunk) -> Reading:
+        progress = [delta for delta in chunk.deltas if _is_progress(delta)]
         return Reading(
             text=chunk.text,
-            has_content=any(_is_progress(delta) for delta in chunk.deltas),
+            has_content=bool(progress),
+            only_thoughts=bool(progress) and all(isinstance(delta, Reasoning) for delta in progress),
             has_tool_call=any(isinstance(delta, ToolCallDelta) for delta in chunk.deltas),
             finish_reason=chunk.raw_finish_reason or chunk.finish_reason,
             refusal=chunk.refusal,
             flaw=chunk.flaw,
             usage=chunk.usage.as_dict() if chunk.usage else None,
             model=chunk.model,
+            rate_limit=chunk.rate_limit,
         )
+
+    def plain_text(self, chunk: ChatChunk) -> str | None:
+        deltas = chunk.deltas
+        if len(deltas) != 1 or deltas[0].__class__ is not Text or chunk.finish_reason or chunk.raw_finish_reason:
+            return None
+        if chunk.refusal is not None or chunk.flaw is not None or chunk.usage is not None or chunk.rate_limit:
+            return None
+        return chunk.text
 
     def with_text(self, chunk: ChatChunk, text: str) -> ChatChunk:
         others = tuple(delta for delta in chunk.deltas if not isinstance(delta, Text))
@@ -64,6 +76,7 @@ def request_info(request: ChatRequest) -> RequestInfo:
         thinking=request.thinking is not None and request.thinking.effort != "none",
         needs=frozenset(_needs(request)),
         structured=bool(request.tools) or request.response_format is not None,
+        json=json_demand(request.response_format),
     )
 
 
@@ -77,6 +90,15 @@ def _is_progress(part: Part | ToolCallDelta) -> bool:
     if isinstance(part, Text | Reasoning):
         return bool(part.text)
     return True
+
+
+def _is_answer(part: Part) -> bool:
+    """Thoughts alone and white space alone are none."""
+    return (
+        not isinstance(part, Reasoning)
+        and (not isinstance(part, Text) or not part.text.isspace())
+        and _is_progress(part)
+    )
 
 
 def _needs(request: ChatRequest) -> Iterable[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from failover_core import Failover, NoTargetAvailable
@@ -32,6 +35,23 @@ def test_another_provider_answers_when_one_is_down() -> None:
         failover = Failover([native("openai", down), native("anthropic", up)])
         assert failover.chat("weather?", tools=[ToolSpec("weather", "", CITY)]).tool_calls[0].name == "weather"
         assert failover.chat("hi", response_format=CITY).provider == "anthropic"
+
+
+@pytest.mark.parametrize("style", ["chat", "achat", "stream_chat", "astream_chat"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_prose_where_json_was_asked_for_is_no_answer(server: ProviderServer, provider: str, style: str) -> None:
+    with ProviderServer(lambda ask: "I would say that it is Paris.") as chatty:
+        other = "google" if provider == "openai" else "openai"
+        failover = Failover([native(provider, chatty), native(other, server)])
+        asked: Any = getattr(failover, style)("Where?", response_format=CITY)
+        if style == "astream_chat":
+            answer = accumulate([chunk async for chunk in asked])
+        else:
+            answer = await asked if style == "achat" else asked if style == "chat" else accumulate(asked)
+        assert answer.provider == other
+        assert set(json.loads(answer.text)) == {"city"}
+        assert len(chatty.log) == 1
+        assert failover.health()[failover.targets[0].name].failed == 1
 
 
 def test_a_target_that_cannot_do_it_is_not_asked(server: ProviderServer) -> None:
