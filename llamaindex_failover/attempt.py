@@ -13,7 +13,7 @@ from failover_core.context import current_attempt
 
 from .errors import raise_reported, true_error
 from .families import Facts, Family
-from .instrumentation import AttemptSpan, KeptBack, without_span
+from .instrumentation import AttemptSpan, KeptBack, without_reports
 from .requests import Request
 
 _PRODUCER = "_failover_target"
@@ -44,9 +44,9 @@ class Attempt:
         method = style + request.endpoint
         parsing = request.endpoint == "structured_predict"
         under_way = current_attempt()
-        self.method = getattr(llm, method) if parsing else without_span(getattr(llm, method))
+        self.method = getattr(llm, method) if parsing else without_reports(getattr(llm, method))
         self.args, self.kwargs = request.arguments_for(family, facts.model, thinks=facts.thinks)
-        self.kept_back = KeptBack()
+        self.kept_back = KeptBack(taped=parsing)
         self._target = target
         self._output_cls = request.args[0] if parsing else object
         self._last: Any = None

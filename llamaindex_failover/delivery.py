@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from typing import Any
 
-from failover_core import RouteTrace
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, MessageRole
+
+from failover_core import RouteTrace, StreamRestarted
+from failover_core.stream.text import Text
 
 from .attempt import producer_of
-from .reader import ending_of, with_content
+from .reader import marks_the_end, with_content
+
+RESTART = "failover_restart"
+"""In `additional_kwargs`: the answer starts over, what came before is void (`Settings(midstream="replace")`)."""
 
 _END: Any = object()
 
@@ -19,23 +25,22 @@ class Delivery:
     __slots__ = ("_held", "_joined", "_last", "_producer", "_shown")
 
     def __init__(self) -> None:
-        self._shown: list[str] = []
+        self._shown = Text()
         self._producer: str | None = None
         self._joined = False
         self._held: Any = None
         self._last: Any = None
 
-    def passing(self, chunk: Any) -> Iterator[Any]:
+    def passing(self, chunk: Any) -> Sequence[Any]:
         """What may go out now: a chunk that marks the end waits, since it may be the last, which carries the trace."""
-        if self._held is not None:
-            yield self._held
-            self._held = None
-        chunk = self._whole(chunk)
-        self._last = chunk
-        if ending_of(chunk.raw).finish is not None:
+        if chunk.__class__ is StreamRestarted:
+            return (self._restarted(chunk),)
+        before, self._held = self._held, None
+        self._last = chunk = self._whole(chunk)
+        if marks_the_end(chunk.raw):
             self._held = chunk
-        else:
-            yield chunk
+            return () if before is None else (before,)
+        return (chunk,) if before is None else (before, chunk)
 
     def ending(self, trace: RouteTrace | None) -> Iterator[Any]:
         """The stream is over. A last chunk without an end mark is out already, so it is completed in place."""
@@ -46,14 +51,24 @@ class Delivery:
         else:
             self._last.additional_kwargs["failover"] = trace.as_dict()
 
+    def _restarted(self, restarted: StreamRestarted) -> Any:
+        """The announcement of a new beginning, in the form of the chunks before it; what is accumulated starts anew."""
+        told = {RESTART: restarted.as_dict()}
+        completing = isinstance(self._last, CompletionResponse)
+        self._shown, self._producer, self._joined, self._held = Text(), None, False, None
+        if completing:
+            return CompletionResponse(text="", delta="", additional_kwargs=told)
+        message = ChatMessage(role=MessageRole.ASSISTANT, content="")
+        return ChatResponse(message=message, delta="", additional_kwargs=told)
+
     def _whole(self, chunk: Any) -> Any:
         producer = producer_of(chunk)
-        if self._producer is not None and producer != self._producer and self._shown:
-            self._joined = True
-        self._producer = producer
+        if producer != self._producer:
+            self._joined = self._joined or (self._producer is not None and len(self._shown) > 0)
+            self._producer = producer
         if chunk.delta:
-            self._shown.append(chunk.delta)
-        return with_content(chunk, "".join(self._shown)) if self._joined else chunk
+            self._shown.write(chunk.delta)
+        return with_content(chunk, str(self._shown)) if self._joined else chunk
 
 
 def with_trace(response: Any, trace: RouteTrace) -> Any:

@@ -3,8 +3,8 @@
 Each wrapped LLM reports its own call, to the callback managers and to the instrumentation dispatcher, and with
 several attempts that would be several calls, some of them without an end. LlamaIndex offers no way to hold reports
 back, so a gate is put before the two places that all of them pass (`Dispatcher` and `CallbackManager`). It is open
-everywhere but inside an attempt, where reports go on a tape: thrown away as a rule, and played back where an attempt's
-own reports are the true ones.
+everywhere but inside an attempt, where reports are thrown away as a rule, and go on a tape where an attempt's own
+reports are the true ones, to be played back.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
 from threading import Lock
+from types import MethodType
 from typing import Any
 from uuid import uuid4
 
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR, Dispatcher
 from llama_index_instrumentation.span import active_span_id
@@ -26,11 +28,15 @@ from failover_core.context import current_attempt
 
 Report = tuple[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]]
 
+_UNHEARD: list[Report] = []
+"""The tape of an attempt whose reports nobody will ask for: nothing is put on it."""
+
 _tape: ContextVar[list[Report] | None] = ContextVar("failover_llamaindex_tape", default=None)
 _lock = Lock()
 _installed = False
 _dispatcher = get_dispatcher(__name__)
 _NO_ARGUMENTS = inspect.signature(lambda: None).bind()
+_REPORTERS = llm_chat_callback.__code__.co_filename  # the decorators that report chats and completions
 
 
 def install() -> None:
@@ -55,19 +61,24 @@ def _gated(report: Callable[..., Any]) -> Callable[..., Any]:
             return report(self, *args, **kwargs)
         if gives_an_id:  # the attempt ends the event under the id that it got at the start
             kwargs["event_id"] = kwargs.get("event_id") or str(uuid4())
-        tape.append((report, self, args, kwargs))
+        if tape is not _UNHEARD:
+            tape.append((report, self, args, kwargs))
         return kwargs.get("event_id")
 
     return gate
 
 
 class KeptBack:
-    """A context in which everything reported to LlamaIndex goes on `tape`. It can be entered again, for each chunk."""
+    """A context in which nothing that is reported to LlamaIndex is heard. It can be entered again, for each chunk.
+
+    Args:
+        taped: keep the reports, on `tape`, to be played later.
+    """
 
     __slots__ = ("_token", "tape")
 
-    def __init__(self) -> None:
-        self.tape: list[Report] = []
+    def __init__(self, *, taped: bool = False) -> None:
+        self.tape: list[Report] = [] if taped else _UNHEARD
 
     def __enter__(self) -> None:
         self._token = _tape.set(self.tape)
@@ -76,10 +87,20 @@ class KeptBack:
         _tape.reset(self._token)
 
 
-def without_span(method: Callable[..., Any]) -> Callable[..., Any]:
-    """`method` without LlamaIndex's span around it: nobody would see it, and it costs as much as a failover does."""
-    inner = getattr(method, "__wrapped__", None)
-    return inner if inner is not None and hasattr(inner, DISPATCHER_SPAN_DECORATED_ATTR) else method
+def without_reports(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` without LlamaIndex's decorators around it, the span and the events of each call and each chunk: nobody
+    would see them, and they cost more than a failover. An LLM with a rate limiter keeps them: one of them asks it.
+    """
+    spanned = getattr(method, "__wrapped__", None)
+    if spanned is not None and hasattr(spanned, DISPATCHER_SPAN_DECORATED_ATTR):
+        method = spanned
+    function, llm = getattr(method, "__func__", None), getattr(method, "__self__", None)
+    code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None)
+    if code is None or not cells or code.co_filename != _REPORTERS or "f" not in code.co_freevars:
+        return method
+    if getattr(llm, "rate_limiter", None) is not None:
+        return method
+    return MethodType(cells[code.co_freevars.index("f")].cell_contents, llm)
 
 
 def play(tape: list[Report], callback_manager: CallbackManager) -> None:

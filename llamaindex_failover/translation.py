@@ -31,10 +31,10 @@ from failover_core.providers import (
     ToolCall,
     ToolResult,
     ToolSpec,
-    accumulate,
 )
 from failover_core.providers import ChatMessage as NeutralMessage
 from failover_core.providers import ChatResponse as NeutralResponse
+from failover_core.providers.answers import GrowingAnswer
 from failover_core.providers.chat import Part
 
 from .history import arguments_of, with_tool_blocks
@@ -141,7 +141,7 @@ class StreamedMessage:
     """A native target's chunks as LlamaIndex has them: each holds the whole message so far, and `delta` what is new."""
 
     def __init__(self) -> None:
-        self._chunks: list[ChatChunk] = []
+        self._answer = GrowingAnswer()
         self._text = ""
         self._reasoning = ""
         self._calls: dict[int, list[str]] = {}
@@ -149,7 +149,7 @@ class StreamedMessage:
 
     def taking(self, chunk: ChatChunk) -> ChatResponse:
         """The response after another chunk."""
-        self._chunks.append(chunk)
+        self._answer.add(chunk)
         self._text += chunk.text
         self._reasoning += chunk.reasoning
         self._id = self._id or chunk.id
@@ -161,7 +161,7 @@ class StreamedMessage:
         ended = chunk.finish_reason is not None
         extra: dict[str, Any] = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
         return ChatResponse(
-            message=_message_of(accumulate(self._chunks)) if ended else self._so_far(),
+            message=_message_of(self._answer.response()) if ended else self._so_far(),
             delta=chunk.text,
             raw=_raw(chunk, self._id),
             additional_kwargs={**_token_counts(chunk), **extra},

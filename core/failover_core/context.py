@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -18,12 +19,15 @@ class AttemptContext:
         request_id: as in the trace.
         remaining_s: seconds left of the caller's deadline when the attempt started; None = no deadline.
             Targets that talk to a network should pass it on as their own timeout.
+        hang_up: a target of blocking code may set it to what ends its blocked read from another thread; it is called
+            when the attempt is given up. Without it, the thread is only told at its next chunk.
     """
 
     target: Target
     number: int
     request_id: str
     remaining_s: float | None
+    hang_up: Callable[[], None] | None = None
 
 
 _current: ContextVar[AttemptContext | None] = ContextVar("failover_attempt", default=None)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .context import AttemptContext
+from .stream.relay import Relay
 
 
 @dataclass(slots=True)
@@ -66,12 +67,19 @@ class Emit:
 
 @dataclass(slots=True)
 class Wait:
-    """For the next event, or until `until_s`. `shows` = what is held back may be shown then although its attempt goes
-    on, so nothing under way may be disturbed for it.
+    """For the next event, or until `until_s`.
+
+    Args:
+        until_s: on the driver's clock; None = for ever.
+        shows: what is held back may be shown then although its attempt goes on, so nothing under way may be disturbed
+            for it.
+        relay: the chunks of the only attempt under way may be passed on by the driver itself; what else happens goes to
+            the engine. `until_s` moves with each chunk then: see `Relay.until_s`.
     """
 
     until_s: float | None
     shows: bool = False
+    relay: Relay | None = None
 
 
 @dataclass(slots=True)

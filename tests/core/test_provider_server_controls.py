@@ -60,6 +60,16 @@ def test_faults_can_be_for_one_model_or_for_streams_only(server: ProviderServer,
     assert _statuses(raw, 1, stream=True) == [502]
 
 
+def test_faults_can_be_for_requests_with_a_text(server: ProviderServer) -> None:
+    def status(question: str) -> int:
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": question}]}
+        return httpx.post(f"{server.openai_url}/chat/completions", json=body).status_code
+
+    server.script([faults.Status(429)], containing="[b]")
+    server.always(faults.Status(500), containing="[a]")
+    assert [status("hello [a]"), status("hello [b]"), status("hello [b]"), status("hello [c]")] == [500, 429, 200, 200]
+
+
 def test_two_faults_at_once(server: ProviderServer, raw: Raw) -> None:
     server.always(faults.SlowFirstToken(0.05) + faults.Status(503))
     start = time.monotonic()

@@ -13,9 +13,8 @@ import pytest
 
 from failover_core import DeadlineExceeded, Failover, RequestInfo, RequestRejected, Settings, StreamInterrupted, Target
 from failover_core.context import current_attempt
-from failover_core.drivers.sync import MAX_WAITING_CHUNKS
 from failover_core.drivers.workers import WORKERS
-from failover_core.drivers.world import RealMailbox, RealWorld
+from failover_core.drivers.world import MAX_WAITING_CHUNKS, RealMailbox, RealWorld
 from failover_core.effects import AttemptEvent
 from failover_core.testing.clock import VirtualWorld
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -98,3 +101,24 @@ def test_a_resting_worker_keeps_nothing_alive() -> None:
     del request, work
     gc.collect()
     assert alive() is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_does_not_wait_for_threads_that_it_has_not() -> None:
+    """As under gunicorn's preload_app, after the parent has made a request."""
+    script = f"""
+import os
+from threading import Event
+from failover_core import Failover, Target
+from failover_core.drivers.workers import WORKERS
+failover = Failover([Target("a", call=str), Target("b", call=str)])
+failover.call("hi")
+while WORKERS.busy:
+    Event().wait(0.001)
+child = os.fork()
+if child == 0:
+    os._exit(0 if failover.run("hi").trace.elapsed_s < {PATIENCE_S} else 1)
+_, status = os.waitpid(child, 0)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=60)

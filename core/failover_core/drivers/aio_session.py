@@ -8,6 +8,7 @@ from typing import Any
 
 from ..context import enter
 from ..effects import Cancel, Chunk, Detach, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Start, Wait
+from ..stream.relay import Relay
 from .aio_inline import Inline
 from .aio_targets import aclose, call, iterate
 from .aio_tasks import MAX_WAITING_CHUNKS, Tasks
@@ -23,6 +24,7 @@ class Session:
         stale: a stream that was given up and waits to be closed by the caller's task.
         pulling: the pull of one of these two, when it is made beside the caller.
         holding: what has come so far may soon be shown although its attempt goes on.
+        relay: the chunks of the inline attempt may be passed on without asking the engine.
         emitted: what the caller is to be given.
     """
 
@@ -43,6 +45,7 @@ class Session:
         "inline",
         "loop",
         "pulling",
+        "relay",
         "source",
         "stale",
         "streaming",
@@ -59,6 +62,7 @@ class Session:
         self.stale: Any = None
         self.pulling: asyncio.Task[None] | None = None
         self.holding = False
+        self.relay: Relay | None = None
         self._flow = flow
         self._value: Any = None
         self._error: BaseException | None = None
@@ -74,6 +78,7 @@ class Session:
     def advance(self, reply: Any) -> None:
         """Let the engine go on until it waits, emits or is done."""
         self._at_wait = False
+        self.relay = None
         send = self._flow.send
         try:
             while True:
@@ -82,7 +87,7 @@ class Session:
                     if self.inbox:
                         reply = self._next_event()
                         continue
-                    self._until_s, self.holding = effect.until_s, effect.shows
+                    self._until_s, self.holding, self.relay = effect.until_s, effect.shows, effect.relay
                     if self._until_s is not None:
                         self._arm(self._until_s)
                     self._at_wait = True
@@ -147,6 +152,8 @@ class Session:
 
     def _tick(self) -> None:
         self._timer = None
+        if self.relay is not None:
+            self._until_s = self.relay.until_s
         if not self._at_wait or self._until_s is None:
             return
         now = self.loop.time()
@@ -189,7 +196,7 @@ class Session:
                 value = await call(start.context.target, start.request)
                 event = Returned(start.number, value, self.loop.time())
             except (Exception, asyncio.CancelledError) as error:
-                event = self._failed(start, error)
+                event = self.failed(start, error)
             finally:
                 self._inlined = None
         if event is not None and self.inline is start:
@@ -205,13 +212,34 @@ class Session:
             try:
                 event = await self._pull(start)
             except (Exception, asyncio.CancelledError) as error:
-                event = self._failed(start, error)
+                event = self.failed(start, error)
             finally:
                 self._inlined = None
         if event is not None and self.inline is start:
             if not isinstance(event, Chunk):
                 self._put_away()
             self.advance(event)
+
+    def listen(self, inlined: Inline) -> None:
+        """While the caller's task pulls a chunk to be relayed, callbacks may move the engine."""
+        self._at_wait, self._inlined = True, inlined
+        if self.relay is not None and (self._timer is None or self.relay.hurries):
+            self._until_s = self.relay.until_s
+            if self._until_s is not None:
+                self._arm(self._until_s)
+
+    def deafen(self, relay: Relay) -> bool:
+        """The pull is over; False when the engine has given it up meanwhile."""
+        self._inlined = None
+        if self.relay is not relay:
+            return False
+        self._at_wait = False
+        return True
+
+    def ended(self, event: Event) -> None:
+        """The inline stream has come to its end, good or bad."""
+        self._put_away()
+        self.advance(event)
 
     def pull_beside(self) -> None:
         """Pull the next chunk in a task, so that what is held back can be shown before it comes: to interrupt a stream
@@ -242,7 +270,7 @@ class Session:
         except StopAsyncIteration:
             return Ended(start.number, self.loop.time())
 
-    def _failed(self, start: Start, error: BaseException) -> Failed:
+    def failed(self, start: Start, error: BaseException) -> Failed:
         """A target may raise CancelledError of its own; any other one ends the attempt."""
         assert self._inlined is not None
         if isinstance(error, asyncio.CancelledError) and self._inlined.must_end():

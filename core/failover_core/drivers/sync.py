@@ -2,41 +2,38 @@
 
 An attempt that nobody may have to interrupt runs inline, in the caller's own thread. A watched one runs on a worker
 thread with a copy of the caller's context, so that it can be raced or given up. Python cannot stop a thread: an attempt
-given up is told at its next chunk, and its late result falls on deaf ears.
+given up is told at its next chunk, and its late result falls on deaf ears. Until then it counts as abandoned, and a
+target with `MAX_ABANDONED` of them is asked no more.
+
+`sync_attempt` makes one attempt, `workers` and `world` are its threads and its clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextvars import copy_context
-from threading import Lock, Semaphore
 from typing import Any
 
-from ..context import enter, leave
-from ..effects import (
-    AttemptEvent,
-    Cancel,
-    Chunk,
-    Detach,
-    Effect,
-    Elapsed,
-    Emit,
-    Ended,
-    Event,
-    Failed,
-    Flow,
-    Returned,
-    Start,
-    Wait,
+from ..effects import AttemptEvent, Cancel, Chunk, Detach, Effect, Elapsed, Emit, Event, Failed, Flow, Start, Wait
+from ..failure import FailoverError, Failure, FailureKind
+from ..stream.relay import Relay
+from .abandoned import MAX_ABANDONED
+from .sync_attempt import (
+    Attempt,
+    call_inline,
+    call_on_thread,
+    close,
+    pull_inline,
+    pull_on_thread,
+    relay_inline,
+    relay_mail,
 )
 from .world import Mailbox, World
-
-MAX_WAITING_CHUNKS = 64
 
 
 def run(flow: Flow, world: World) -> Any:
     """Performs an `answer_flow`; returns its answer."""
-    attempts = _Attempts(world, _call_inline, _call_on_thread)
+    attempts = _Attempts(world, call_inline, call_on_thread)
     reply: Any = None
     try:
         while True:
@@ -51,14 +48,20 @@ def run(flow: Flow, world: World) -> Any:
 
 def stream(flow: Flow, world: World) -> Generator[Any, None, None]:
     """Performs a `stream_flow`; yields its chunks."""
-    attempts = _Attempts(world, _pull_inline, _pull_on_thread)
+    attempts = _Attempts(world, pull_inline, pull_on_thread)
     reply: Any = None
+    away_s = 0.0
     try:
         while True:
             effect = flow.send(reply)
             if isinstance(effect, Emit):
+                left_s = world.now()
                 yield effect.chunk
                 reply = world.now()
+                away_s += reply - left_s
+            elif isinstance(effect, Wait) and effect.relay is not None:
+                reply = yield from attempts.relay(effect.relay, away_s)
+                away_s = 0.0
             else:
                 reply = attempts.perform(effect)
     except StopIteration:
@@ -68,41 +71,17 @@ def stream(flow: Flow, world: World) -> Generator[Any, None, None]:
         attempts.close()
 
 
-class _Attempt:
-    """One started attempt. A stream pulled inline has an `opened` object, to be closed, and its iterator `source`."""
-
-    __slots__ = ("cancelled", "lock", "opened", "room", "source", "start", "threaded", "watch")
-
-    def __init__(self, start: Start, threaded: bool) -> None:
-        self.start = start
-        self.threaded = threaded
-        self.cancelled = False
-        self.opened: Any = None
-        self.source: Iterator[Any] | None = None
-        self.room = Semaphore(MAX_WAITING_CHUNKS) if threaded else None
-        self.lock = Lock()
-        self.watch: Callable[[Event], None] | None = None
-
-    def tell(self, event: AttemptEvent, mailbox: Mailbox) -> None:
-        """From the attempt's own thread: what has happened, to whoever wants to know now."""
-        with self.lock:
-            if self.watch is None:
-                mailbox.put(event)
-            else:
-                self.watch(event)
-
-
 class _Attempts:
     def __init__(
         self,
         world: World,
-        inline: Callable[[_Attempt, World], AttemptEvent],
-        on_thread: Callable[[_Attempt, World, Mailbox], None],
+        inline: Callable[[Attempt, World], AttemptEvent],
+        on_thread: Callable[[Attempt, World, Mailbox], None],
     ) -> None:
         self._world = world
         self._inline = inline
         self._on_thread = on_thread
-        self._live: dict[int, _Attempt] = {}
+        self._live: dict[int, Attempt] = {}
         self._mailbox: Mailbox | None = None
 
     def perform(self, effect: Effect) -> Any:
@@ -117,12 +96,24 @@ class _Attempts:
         return self._world.now()
 
     def _begin(self, start: Start) -> None:
-        attempt = _Attempt(start, threaded=start.watched or bool(self._live))
+        attempt = Attempt(start, threaded=start.watched or bool(self._live))
         self._live[start.number] = attempt
         if attempt.threaded:
             mailbox = self._mailbox = self._mailbox or self._world.mailbox()
-            context = copy_context()
-            self._world.spawn(lambda: context.run(self._on_thread, attempt, self._world, mailbox))
+            count = self._world.abandoned.count(start.context.target.name)
+            if count >= MAX_ABANDONED:
+                attempt.over = True
+                mailbox.put(Failed(start.number, _busy(count), self._world.now()))
+                return
+            context, world, on_thread = copy_context(), self._world, self._on_thread
+
+            def work() -> None:
+                try:
+                    context.run(on_thread, attempt, world, mailbox)
+                finally:
+                    attempt.ended(world.abandoned)
+
+            world.spawn(work)
 
     def _wait(self, until_s: float | None) -> Event:
         for attempt in self._live.values():
@@ -138,14 +129,24 @@ class _Attempts:
         attempt = self._live[event.number]
         if not isinstance(event, Chunk):
             del self._live[event.number]
-            _close(attempt.opened)
-        elif attempt.room is not None:
-            attempt.room.release()
+            close(attempt.opened)
         return event
+
+    def relay(self, relay: Relay, away_s: float) -> Generator[Any, None, Event]:
+        """Passes on the chunks of the attempt that is left; returns what else has happened. `away_s` = how long the
+        caller was busy with what was held back.
+        """
+        (attempt,) = self._live.values()
+        if not attempt.threaded:
+            relay.inlet.idle_s += away_s
+            return self._noted((yield from relay_inline(attempt, relay, self._world)))
+        assert self._mailbox is not None
+        event = yield from relay_mail(attempt, relay, self._mailbox, self._world)
+        return event if isinstance(event, Elapsed) else self._noted(event)
 
     def _detach(self, detach: Detach) -> None:
         attempt, mailbox, world = self._live.pop(detach.number), self._mailbox, self._world
-        assert mailbox is not None and attempt.room is not None
+        assert mailbox is not None
         with attempt.lock:
             attempt.watch = detach.watch
         others: list[AttemptEvent] = []
@@ -153,13 +154,13 @@ class _Attempts:
             (detach.watch if event.number == detach.number else others.append)(event)
         for event in others:
             mailbox.put(event)
-        attempt.room.release()
+        mailbox.look_again()
 
         def expire() -> None:
             world.sleep(detach.until_s - world.now())
             with attempt.lock:
                 detach.watch(Elapsed(world.now()))
-            attempt.cancelled = True
+            attempt.give_up(world.abandoned)
 
         world.spawn(expire)
 
@@ -167,86 +168,16 @@ class _Attempts:
         attempt = self._live.pop(number, None)
         if attempt is None:
             return
-        attempt.cancelled = True
-        if attempt.room is not None:
-            attempt.room.release()
-        _close(attempt.opened)
+        attempt.give_up(self._world.abandoned)
+        if self._mailbox is not None:
+            self._mailbox.look_again()
+        close(attempt.opened)
 
     def close(self) -> None:
         for number in list(self._live):
             self._end(number)
 
 
-def _call_inline(attempt: _Attempt, world: World) -> AttemptEvent:
-    start = attempt.start
-    target = start.context.target
-    assert target.call is not None
-    outer = enter(start.context)
-    try:
-        return Returned(start.number, target.call(start.request), world.now())
-    except Exception as error:
-        return Failed(start.number, error, world.now())
-    finally:
-        leave(outer)
-
-
-def _pull_inline(attempt: _Attempt, world: World) -> AttemptEvent:
-    start = attempt.start
-    outer = enter(start.context)
-    try:
-        if attempt.source is None:
-            assert start.context.target.stream is not None
-            attempt.opened = start.context.target.stream(start.request)
-            attempt.source = iter(attempt.opened)
-        return Chunk(start.number, next(attempt.source), world.now())
-    except StopIteration:
-        return Ended(start.number, world.now())
-    except Exception as error:
-        return Failed(start.number, error, world.now())
-    finally:
-        leave(outer)
-
-
-def _call_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
-    start = attempt.start
-    target = start.context.target
-    assert target.call is not None
-    enter(start.context)
-    try:
-        value = target.call(start.request)
-    except BaseException as error:
-        attempt.tell(Failed(start.number, error, world.now()), mailbox)
-    else:
-        attempt.tell(Returned(start.number, value, world.now()), mailbox)
-
-
-def _pull_on_thread(attempt: _Attempt, world: World, mailbox: Mailbox) -> None:
-    start, room = attempt.start, attempt.room
-    target = start.context.target
-    assert target.stream is not None and room is not None
-    enter(start.context)
-    opened: Any = None
-    try:
-        opened = target.stream(start.request)
-        for chunk in opened:
-            if attempt.watch is None:
-                room.acquire()
-            if attempt.cancelled:
-                break
-            attempt.tell(Chunk(start.number, chunk, world.now()), mailbox)
-        else:
-            attempt.tell(Ended(start.number, world.now()), mailbox)
-    except BaseException as error:
-        attempt.tell(Failed(start.number, error, world.now()), mailbox)
-    finally:
-        _close(opened)
-
-
-def _close(opened: Any) -> None:
-    """Generators and SDK streams hold a connection until they are closed."""
-    close = getattr(opened, "close", None)
-    if close is not None:
-        try:
-            close()
-        except Exception:
-            return  # it is being given up; what its cleanup says changes nothing
+def _busy(count: int) -> FailoverError:
+    message = f"busy: {count} attempts that were given up have not returned, and each of them holds a thread"
+    return FailoverError(message, failure=Failure(FailureKind.RATE_LIMITED, message))

@@ -6,6 +6,7 @@ ending; these are daemon threads, kept for a while and then let go.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -17,6 +18,10 @@ class Workers:
     """A pool that grows with demand: an attempt must never wait for another, silent one to end."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin without threads: a forked child has none of its parent's, and may have found the lock taken."""
         self._lock = Lock()
         self._idle: list[_Worker] = []
         self.busy = 0
@@ -62,3 +67,5 @@ class _Worker:
 
 
 WORKERS = Workers()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WORKERS.forget)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from ..context import current_attempt
@@ -22,7 +22,7 @@ def may_be_hung_up(response: Any) -> Iterator[None]:
     if attempt is None or line is None:
         yield
         return
-    hold = Lock()
+    hold = RLock()  # as everything that the garbage collector may come to
     ours = True
 
     def hang_up() -> None:

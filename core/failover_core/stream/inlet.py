@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..failure import Failure, own_bug
 from ..model import Target
 from ..output import Finished
 from .anchor import Joiner
+from .text import Text
+
+if TYPE_CHECKING:
+    from ..health.ratelimit_headers import RateLimitFacts
 
 CHARS_PER_TOKEN = 4
 
@@ -21,8 +26,11 @@ class Inlet:
         shown: the text that the caller has seen of a broken stream; "" for a fresh one.
 
     Attributes:
-        withholds: a tool call has begun, so nothing more is shown before the stream's good end.
+        withholds: nothing more is shown before the stream's good end: a tool call has begun, or JSON was asked for.
+        bug: the target's reader could not read a chunk; nothing is shown after it.
         opaque: there was content of unknown kind in it.
+        texts: the text of this stream, so far.
+        idle_s: how long the target was not asked for more, since the caller was busy with what it had.
     """
 
     __slots__ = (
@@ -31,8 +39,8 @@ class Inlet:
         "_hold_s",
         "_joiner",
         "_read",
-        "_texts",
         "_visible",
+        "bug",
         "chunks",
         "finish_reason",
         "first_content_s",
@@ -40,13 +48,15 @@ class Inlet:
         "has_content",
         "has_tool_call",
         "held",
+        "idle_s",
         "model",
         "opaque",
         "progress_s",
+        "rate_limit",
         "refusal",
         "shown",
         "target",
-        "text_chars",
+        "texts",
         "usage",
         "withholds",
     )
@@ -62,9 +72,11 @@ class Inlet:
     ) -> None:
         self.target = target
         self.withholds = False
+        self.bug: Failure | None = None
         self.shown = shown
         self.held: list[Any] = []
-        self.text_chars = 0
+        self.texts = Text()
+        self.idle_s = 0.0
         self.chunks = 0
         self.has_content = False
         self.has_tool_call = False
@@ -74,11 +86,11 @@ class Inlet:
         self.opaque = False
         self.usage: Mapping[str, int] | None = None
         self.model: str | None = None
+        self.rate_limit: RateLimitFacts | None = None
         self.first_content_s: float | None = None
         self.progress_s: float | None = None
         self._read = target.reader.read_chunk
         self._adds_usage = target.reader.usage_adds_up
-        self._texts: list[str] = []
         self._visible: int | None = None if hold_tool_calls else -1
         self._hold_chars = hold_back_tokens * CHARS_PER_TOKEN
         self._hold_s = hold_back_s
@@ -87,18 +99,22 @@ class Inlet:
     def take(self, chunk: Any, now: float) -> Any | None:
         """Read a chunk; returns what may be passed on of it, None for nothing."""
         self.chunks += 1
-        reading = self._read(chunk)
+        try:
+            reading = self._read(chunk)
+        except Exception as error:
+            self._misread("its reader's read_chunk", error)
+            return None
         text = reading.text
-        if reading.has_content:
-            self.has_content = True
+        blank = not self.has_content and text.isspace()  # neither an answer nor progress on its own
+        if reading.has_content and not (blank and not reading.has_tool_call and not reading.opaque):
+            self.has_content = self.has_content or not reading.only_thoughts
             self.progress_s = now
             if self.first_content_s is None:
                 self.first_content_s = now
         if reading.has_tool_call:
             self.has_tool_call = True
             if self._visible is None:
-                self._visible = len(self._texts)
-                self.withholds = True
+                self.withhold()
         if reading.finish_reason is not None:
             self.finish_reason = reading.finish_reason
         if reading.refusal is not None:
@@ -111,15 +127,28 @@ class Inlet:
             self.usage = added(self.usage, reading.usage) if self._adds_usage else reading.usage
         if reading.model is not None:
             self.model = reading.model
+        if reading.rate_limit is not None:
+            self.rate_limit = reading.rate_limit
         if self._joiner is not None and not self._joiner.settled:
             text = self._joiner.feed(text)
             if not self._joiner.joined:
                 return None
-            chunk = self.target.reader.with_text(chunk, text)
+            try:
+                chunk = self.target.reader.with_text(chunk, text)
+            except Exception as error:
+                self._misread("its reader's with_text", error)
+                return None
         if text:
-            self._texts.append(text)
-            self.text_chars += len(text)
+            self.texts.write(text)
         return chunk
+
+    def _misread(self, what: str, error: Exception) -> None:
+        self.bug = own_bug(self.target.name, what, error)
+        self.withhold()
+
+    def withhold(self) -> None:
+        """From here on nothing is shown before the stream's good end."""
+        self.withholds, self._visible = True, len(self.texts)
 
     def release_at_s(self) -> float | None:
         """When what is held may be shown even if it is little; None before there is anything to show."""
@@ -141,14 +170,18 @@ class Inlet:
         return self._joiner is not None and self._joiner.hopeless
 
     @property
+    def text_chars(self) -> int:
+        return len(self.texts)
+
+    @property
     def text(self) -> str:
         """All the text up to here, that before a join included."""
-        return self.shown + "".join(self._texts)
+        return self.shown + str(self.texts)
 
     @property
     def seen(self) -> str:
         """The part of `text` that the caller has seen when everything that is not withheld has been passed on."""
-        return self.shown + "".join(self._texts[: self._visible] if self.withholds else self._texts)
+        return self.shown + str(self.texts)[: self._visible if self.withholds else None]
 
     def finished(self) -> Finished:
         return Finished(

@@ -14,6 +14,8 @@ from math import inf
 from threading import Condition, Thread, local
 from typing import Any
 
+from ..drivers.abandoned import Abandoned
+from ..drivers.world import MAX_WAITING_CHUNKS
 from ..effects import AttemptEvent
 
 START_S = 1000.0
@@ -47,6 +49,7 @@ class VirtualWorld:
         self._order = count()
         self._closed = False
         self._mine = local()
+        self.abandoned = Abandoned()
 
     def __enter__(self) -> VirtualWorld:
         return self
@@ -75,12 +78,22 @@ class VirtualWorld:
         sleeper = _Sleeper()
         with self._condition:
             heappush(self._sleepers, (self._now + seconds, next(self._order), sleeper))
-            self._running -= 1
-            self._condition.notify_all()
-            while not sleeper.awake:
-                if self._closed:
-                    raise WorldClosed
-                self._condition.wait()
+            self._fall_asleep(sleeper)
+
+    def _fall_asleep(self, sleeper: _Sleeper) -> None:
+        """A thread of this world, until somebody wakes it."""
+        self._running -= 1
+        self._condition.notify_all()
+        while not sleeper.awake:
+            if self._closed:
+                self._running += 1  # it runs again, to its end
+                raise WorldClosed
+            self._condition.wait()
+
+    def _wake(self, sleeper: _Sleeper) -> None:
+        sleeper.awake = True
+        self._running += 1
+        self._condition.notify_all()
 
     def _run(self, work: Callable[[], None]) -> None:
         self._mine.worker = True
@@ -110,9 +123,7 @@ class VirtualWorld:
                     self._now = max(self._now, until_s)
                     return None
                 self._now, _, sleeper = heappop(self._sleepers)
-                sleeper.awake = True
-                self._running += 1
-                self._condition.notify_all()
+                self._wake(sleeper)
 
 
 class VirtualMailbox:
@@ -121,6 +132,23 @@ class VirtualMailbox:
     def __init__(self, world: VirtualWorld) -> None:
         self._world = world
         self._events: deque[AttemptEvent] = deque()
+        self._waiting: list[_Sleeper] = []
+
+    def wait_for_room(self, wanted: Callable[[], bool]) -> None:
+        world = self._world
+        with world._condition:
+            while len(self._events) >= MAX_WAITING_CHUNKS and wanted():
+                sleeper = _Sleeper()
+                self._waiting.append(sleeper)
+                world._fall_asleep(sleeper)
+
+    def look_again(self) -> None:
+        with self._world._condition:
+            self._wake_all()
+
+    def poll(self) -> AttemptEvent | None:
+        with self._world._condition:
+            return self._next()
 
     def put(self, event: AttemptEvent) -> None:
         with self._world._condition:
@@ -128,9 +156,20 @@ class VirtualMailbox:
             self._world._condition.notify_all()
 
     def get(self, until_s: float | None) -> AttemptEvent | None:
-        return self._world._pass_time(
-            inf if until_s is None else until_s, lambda: self._events.popleft() if self._events else None
-        )
+        return self._world._pass_time(inf if until_s is None else until_s, self._next)
+
+    def _next(self) -> AttemptEvent | None:
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        if len(self._events) <= MAX_WAITING_CHUNKS // 2:
+            self._wake_all()
+        return event
+
+    def _wake_all(self) -> None:
+        for sleeper in self._waiting:
+            self._world._wake(sleeper)
+        self._waiting.clear()
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

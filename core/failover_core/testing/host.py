@@ -50,6 +50,10 @@ class Host:
             raise RuntimeError("This ProviderServer has no port before start()")
         return self._listener.port
 
+    @property
+    def connections(self) -> int:
+        return len(self._server.connections) if self._server is not None else 0
+
     def start(self) -> None:
         if self._thread is not None:
             raise RuntimeError("This ProviderServer runs already")

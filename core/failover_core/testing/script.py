@@ -18,9 +18,11 @@ class Match:
 
     model: str | None = None
     stream: bool | None = None
+    containing: str | None = None
 
-    def __call__(self, model: str, stream: bool) -> bool:
-        return self.model in (None, model) and self.stream in (None, stream)
+    def __call__(self, model: str, stream: bool, text: str) -> bool:
+        fits = self.model in (None, model) and self.stream in (None, stream)
+        return fits and (self.containing is None or self.containing in text)
 
 
 class FaultScript:
@@ -45,12 +47,13 @@ class FaultScript:
             self._sequences.clear()
             self._lasting.clear()
 
-    def take(self, model: str, stream: bool) -> Fault | None:
+    def take(self, model: str, stream: bool, text: str = "") -> Fault | None:
+        """The fault of a request whose body is `text`."""
         with self._lock:
             for match, faults in self._sequences:
-                if faults and match(model, stream):
+                if faults and match(model, stream, text):
                     return faults.popleft()
-            fitting = [fault for match, fault in self._lasting.items() if match(model, stream)]
+            fitting = [fault for match, fault in self._lasting.items() if match(model, stream, text)]
             return fitting[-1] if fitting else None
 
 

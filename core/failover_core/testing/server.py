@@ -13,6 +13,7 @@ three wires: OpenAI chat completions, Anthropic messages and Gemini generateCont
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -146,19 +147,34 @@ class ProviderServer:
 
     # --- faults --------------------------------------------------------------------------------------------------
 
-    def script(self, faults: Iterable[Fault | None], *, model: str | None = None, stream: bool | None = None) -> None:
+    def script(
+        self,
+        faults: Iterable[Fault | None],
+        *,
+        model: str | None = None,
+        stream: bool | None = None,
+        containing: str | None = None,
+    ) -> None:
         """The faults of the next requests, one each; None = healthy. After those given before.
 
         Args:
             faults: used up in order.
             model: only for requests of this model.
             stream: only for streams (True) or only for the others (False).
+            containing: only for requests with this text in their JSON, so that tests can run side by side.
         """
-        self._faults.add(faults, Match(model, stream))
+        self._faults.add(faults, Match(model, stream, containing))
 
-    def always(self, fault: Fault | None, *, model: str | None = None, stream: bool | None = None) -> None:
+    def always(
+        self,
+        fault: Fault | None,
+        *,
+        model: str | None = None,
+        stream: bool | None = None,
+        containing: str | None = None,
+    ) -> None:
         """The fault of each request from now on that no `script` is left for; None = healthy."""
-        self._faults.always(fault, Match(model, stream))
+        self._faults.always(fault, Match(model, stream, containing))
 
     def heal(self) -> None:
         """Forget all faults. A server that refuses connections goes on doing so until `accept()`."""
@@ -179,6 +195,11 @@ class ProviderServer:
     def clear(self) -> None:
         """Empty the log."""
         self._calls.clear()
+
+    @property
+    def connections(self) -> int:
+        """How many are open now, those at rest included."""
+        return self._host.connections
 
     def wait_for_calls(self, count: int, timeout_s: float = 5.0) -> bool:
         """Wait until so many requests have come in; False when they have not after `timeout_s` seconds."""
@@ -203,8 +224,9 @@ class ProviderServer:
         return await self._serve(request, wire, route)
 
     async def _serve(self, request: web.BaseRequest, wire: Wire, route: Route) -> web.StreamResponse:
+        text = (await request.read()).decode("utf-8", "replace")
         try:
-            body = await request.json()
+            body = json.loads(text)
         except ValueError:
             body = None
         known = body if isinstance(body, dict) else {}
@@ -213,7 +235,7 @@ class ProviderServer:
             model=route.model or str(known.get("model") or ""),
             stream=bool(known.get("stream")) if route.stream is None else route.stream,
         )
-        fault = self._faults.take(incoming.model, incoming.stream)
+        fault = self._faults.take(incoming.model, incoming.stream, text)
         call = self._calls.open(
             wire=wire.name,
             path=request.path,

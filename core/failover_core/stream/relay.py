@@ -1,0 +1,79 @@
+"""Passing a stream on once it is trusted: what is done for each chunk, and until when the next one may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .inlet import Inlet
+
+LAST_WORDS_S = 2.0  # the usage comes right after the finish reason; some servers never close the connection then
+
+
+class Relay:
+    """Comes with a `Wait`: until something else happens, a driver may pass chunks on by itself, without asking the
+    engine about each one. That is what makes long streams cheap.
+
+    Args:
+        inlet: the stream.
+        now: when the first of it was passed on, on the driver's clock.
+
+    Attributes:
+        quiet_since_s: when it last showed progress, or when the caller came back for more: a slow reader is not a slow
+            target.
+        stall_s: how long it may be quiet; None = as long as it likes.
+        deadline_s: when the caller wants to have all of it.
+        hurries: `until_s` has come nearer than it was when the driver was told to wait.
+    """
+
+    __slots__ = ("_plain_text", "_write", "deadline_s", "hurries", "inlet", "quiet_since_s", "stall_s")
+
+    def __init__(self, inlet: Inlet, now: float) -> None:
+        self.inlet = inlet
+        self.quiet_since_s = now
+        self.stall_s: float | None = None
+        self.deadline_s: float | None = None
+        self.hurries = False
+        plain_text = getattr(inlet.target.reader, "plain_text", _nothing_is_plain)
+        self._plain_text = _nothing_is_plain if inlet.shown else plain_text  # where texts are joined, none is plain
+        self._write = inlet.texts.write
+
+    @property
+    def until_s(self) -> float | None:
+        """When it has to be looked at although nothing has come."""
+        if self.stall_s is None:
+            return self.deadline_s
+        until_s = self.quiet_since_s + self.stall_s
+        return until_s if self.deadline_s is None or until_s < self.deadline_s else self.deadline_s
+
+    def take(self, chunk: Any, now: float) -> Any | None:
+        """Read a chunk; returns what the caller is to be given now, None for nothing."""
+        inlet = self.inlet
+        try:
+            text = self._plain_text(chunk)
+        except Exception:
+            text = None  # its `read_chunk` will meet the same, and say so
+        if text and not inlet.withholds:
+            inlet.chunks += 1
+            inlet.progress_s = self.quiet_since_s = now
+            self._write(text)
+            return chunk
+        passed = inlet.take(chunk, now)
+        if inlet.finish_reason is not None:
+            self.wait_for_last_words(now)
+        elif inlet.progress_s == now:
+            self.quiet_since_s = now
+        if inlet.withholds:
+            inlet.held.append(passed)
+            if inlet.bug is not None:
+                self.stall_s, self.hurries = 0.0, True  # the engine is to hear of it
+            return None
+        return passed
+
+    def wait_for_last_words(self, now: float) -> None:
+        """All is said, and only the usage may still come."""
+        self.quiet_since_s, self.hurries = now, True
+        self.stall_s = LAST_WORDS_S if self.stall_s is None else min(self.stall_s, LAST_WORDS_S)
+
+
+def _nothing_is_plain(chunk: Any) -> None:
+    return None

@@ -1,0 +1,171 @@
+"""Long streams: passed on without asking the engine about each chunk, read quickly where a chunk is only text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from failover_core import Failover, Settings, Target
+from failover_core.drivers.world import MAX_WAITING_CHUNKS
+from failover_core.health.latency import typical_s
+from failover_core.output import Reading
+from failover_core.providers.answers import ChatChunk, GrowingAnswer, ToolCallDelta, accumulate
+from failover_core.providers.chat import Reasoning
+from failover_core.providers.chat import Text as TextPart
+from failover_core.providers.reading import ChatReader
+from failover_core.stream.inlet import Inlet
+from failover_core.stream.relay import LAST_WORDS_S, Relay
+from failover_core.stream.text import PIECES_IN_A_BLOCK, Text
+from failover_core.testing.clock import VirtualLoop, VirtualWorld
+from failover_core.testing.scripted import Finish, ScriptedReader
+
+
+def test_a_growing_text_is_the_sum_of_its_pieces() -> None:
+    text, pieces = Text(), [f"w{number} " for number in range(2 * PIECES_IN_A_BLOCK + 7)]
+    for piece in pieces:
+        text.write(piece)
+    assert str(text) == "".join(pieces)
+    assert len(text) == len("".join(pieces))
+
+
+class QuickReader(ScriptedReader):
+    def plain_text(self, chunk: Any) -> str | None:
+        return chunk if isinstance(chunk, str) else None
+
+
+CHUNKS: list[Any] = ["one ", "two ", "", "three", Finish()]
+
+
+def relayed(reader: Any, shown: str = "") -> tuple[Relay, list[Any]]:
+    relay = Relay(Inlet(Target("a", call=print, reader=reader), 0, 0.0, shown), 0.0)
+    return relay, [relay.take(chunk, float(now)) for now, chunk in enumerate(CHUNKS, start=1)]
+
+
+def test_quick_reading_gives_what_slow_reading_gives() -> None:
+    quick, told_quickly = relayed(QuickReader())
+    slow, told_slowly = relayed(ScriptedReader())
+    assert told_quickly == told_slowly == CHUNKS
+    for name in ("text", "chunks", "finish_reason", "progress_s"):
+        assert getattr(quick.inlet, name) == getattr(slow.inlet, name)
+    assert quick.until_s == slow.until_s == len(CHUNKS) + LAST_WORDS_S
+
+
+def test_a_text_that_is_being_joined_is_never_read_quickly() -> None:
+    asked = []
+
+    class Watched(QuickReader):
+        def plain_text(self, chunk: Any) -> str | None:
+            asked.append(chunk)
+            return None
+
+    relayed(Watched(), shown="This much was shown already. ")
+    assert asked == []
+    relayed(Watched())
+    assert asked == CHUNKS
+
+
+def test_a_reader_whose_quick_reading_fails_is_read_slowly() -> None:
+    class Broken(ScriptedReader):
+        def plain_text(self, chunk: Any) -> str | None:
+            raise ValueError("a bug")
+
+    _, told = relayed(Broken())
+    assert told == CHUNKS
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        ChatChunk((TextPart("word"),), model="m", provider="openai"),
+        ChatChunk((TextPart("word"),), finish_reason="stop"),
+        ChatChunk((TextPart("word"),), refusal="no"),
+        ChatChunk((TextPart("word"),), flaw="broken"),
+        ChatChunk((TextPart("word"), TextPart("s"))),
+        ChatChunk((Reasoning("hm"),)),
+        ChatChunk((ToolCallDelta(0, "id", "name", "{}"),)),
+        ChatChunk(),
+    ],
+)
+def test_plain_text_of_native_chunks_leaves_nothing_out(chunk: ChatChunk) -> None:
+    text, reading = ChatReader().plain_text(chunk), ChatReader().read_chunk(chunk)
+    if text is not None:
+        assert reading == Reading(text=text, has_content=True, model=chunk.model)
+    else:
+        assert reading != Reading(text=reading.text, has_content=bool(reading.text)) or len(chunk.deltas) != 1
+
+
+def test_a_growing_answer_is_the_accumulated_one() -> None:
+    chunks = [
+        ChatChunk((TextPart("a"),), model="m"),
+        ChatChunk((TextPart("b"), Reasoning("hm"), TextPart("c"))),
+        ChatChunk((ToolCallDelta(0, "id", "name", '{"x":'),)),
+        ChatChunk((ToolCallDelta(0, None, None, " 1}"), TextPart("d"))),
+        ChatChunk((TextPart("e"),), finish_reason="stop"),
+    ]
+    answer = GrowingAnswer()
+    for chunk in chunks:
+        answer.add(chunk)
+    parts = answer.response().message.parts
+    assert [part.text for part in parts if isinstance(part, TextPart)] == ["ab", "c", "de"]
+    assert answer.response() == accumulate(chunks)
+
+
+# -- a slow reader ----------------------------------------------------------------------------------------------------
+
+GAP_S = 0.1
+INLINE, ON_A_THREAD = Settings(hedge="off"), Settings(deadline_s=10_000)
+
+
+def gap_of(failover: Failover) -> float | None:
+    return typical_s(failover._book.habits.own("a", ("gap", False, "")))
+
+
+@pytest.mark.parametrize("settings", [INLINE, ON_A_THREAD], ids=["inline", "thread"])
+def test_the_gaps_that_are_learned_are_the_target_s_own(settings: Settings) -> None:
+    with VirtualWorld() as world:
+
+        def stream(request: str) -> Iterator[str]:
+            for number in range(3 * MAX_WAITING_CHUNKS):
+                world.sleep(GAP_S)
+                yield f"word{number} "
+
+        failover = Failover([Target("a", stream=stream)], settings, world=world)
+        for _ in failover.stream("hi"):
+            world.sleep(5.0)
+        learned_s = gap_of(failover)
+        assert learned_s is not None
+        assert learned_s == pytest.approx(GAP_S, rel=0.15)
+
+
+def test_the_gaps_that_are_learned_on_asyncio() -> None:
+    async def stream(request: str) -> AsyncIterator[str]:
+        for number in range(50):
+            await asyncio.sleep(GAP_S)
+            yield f"word{number} "
+
+    failover = Failover([Target("a", astream=stream)], INLINE)
+
+    async def read() -> None:
+        async for _ in failover.astream("hi"):
+            await asyncio.sleep(5.0)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(read())
+    learned_s = gap_of(failover)
+    assert learned_s is not None
+    assert learned_s == pytest.approx(GAP_S, rel=0.15)
+
+
+def test_virtual_time_goes_on_while_a_worker_waits_for_room() -> None:
+    with VirtualWorld() as world:
+        words = [f"word{number} " for number in range(5 * MAX_WAITING_CHUNKS)]
+        failover = Failover([Target("a", stream=lambda request: iter(words))], ON_A_THREAD, world=world)
+        began_s, told = world.now(), []
+        for word in failover.stream("hi"):
+            told.append(word)
+            world.sleep(1.0)
+        assert told == words
+        assert world.now() - began_s == pytest.approx(len(words))
