@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from failover_core import Failover, FailoverError, RequestInfo, Settings
+from failover_core import Failover, FailoverError, RequestInfo, Settings, StreamRestarted
 from failover_core.drivers.sim import Simulation
 from failover_core.engine import answer_flow, plan, stream_flow
 from failover_core.testing.clock import START_S, VirtualLoop, VirtualWorld
@@ -157,8 +157,11 @@ def decided(call: Callable[[], Any], stream: Any) -> Decision:
 def decision(value: Any, error: BaseException | None, trace: RouteTrace) -> Decision:
     """What was decided for one request: who was asked, why, how it ended, when, and what the caller got."""
     got: Any = type(error).__name__ if error is not None else value
+    restarts: list[StreamRestarted] = []
     if isinstance(got, list):
-        got = "".join(chunk for chunk in got if not isinstance(chunk, Finish))
+        restarts = [chunk for chunk in got if isinstance(chunk, StreamRestarted)]
+        valid = got[got.index(restarts[-1]) + 1 :] if restarts else got
+        got = "".join(chunk for chunk in valid if not isinstance(chunk, Finish))
     return {
         "got": got,
         "attempts": [
@@ -168,4 +171,5 @@ def decision(value: Any, error: BaseException | None, trace: RouteTrace) -> Deci
         "started_s": [round(attempt.started_s, 3) for attempt in trace.attempts],
         "elapsed_s": round(trace.elapsed_s, 3),
         "skipped": sorted(trace.skipped),
+        "restarts": [[restart.broken, restart.target, restart.void_chars, restart.kind.value] for restart in restarts],
     }
