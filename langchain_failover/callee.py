@@ -11,7 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from failover_core.model import CALL_STYLES
 
 from .dialects import PLAIN, Dialect
-from .reader import MessageReader, WithheldChunk
+from .reader import MessageReader
 from .request import ModelRequest
 
 
@@ -74,12 +74,11 @@ class Callee:
 
     def _watched(self, chunks: Any, request: ModelRequest) -> Iterator[ChatGenerationChunk]:
         seen: list[ChatGenerationChunk] = []
-        withheld = request.check is not None and request.check.is_about_text
         with _traced(request):
             try:
                 for chunk in chunks:
                     seen.append(chunk)
-                    yield WithheldChunk.of(chunk) if withheld else chunk
+                    yield chunk
             finally:
                 close = getattr(chunks, "close", None)
                 if close is not None:
@@ -89,12 +88,11 @@ class Callee:
 
     async def _awatched(self, chunks: Any, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         seen: list[ChatGenerationChunk] = []
-        withheld = request.check is not None and request.check.is_about_text
         async with _atraced(request):
             try:
                 async for chunk in chunks:
                     seen.append(chunk)
-                    yield WithheldChunk.of(chunk) if withheld else chunk
+                    yield chunk
             finally:
                 close = getattr(chunks, "aclose", None)
                 if close is not None:

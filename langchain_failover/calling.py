@@ -36,6 +36,10 @@ Style = Literal["call", "acall", "stream", "astream"]
 
 GRACE_S = 0.25
 """The socket gives up this much after the deadline, so that it is the core which says that time is up."""
+LONGEST_SILENCE_S = 600.0
+"""For blocking calls of models that would wait for ever, as most do that have `timeout=None`. It is the default
+of the openai and anthropic SDKs.
+"""
 
 _PUBLIC_METHODS: dict[Style, tuple[str, ...]] = {
     "call": ("invoke", "generate", "generate_prompt", "_generate_with_cache"),
@@ -169,7 +173,7 @@ class WrappedModel(Callee):
                 options.pop("thinking", None)
         if request.stop is not None:
             options["stop"] = request.stop
-        self._limit_time(options)
+        self._limit_time(options, blocking=style in ("call", "stream"))
         direct = self._direct[style] and runnable is model and not options.get("stream")
         return _Prepared(runnable, direct, history.messages, options)
 
@@ -188,15 +192,18 @@ class WrappedModel(Callee):
             known = self._binding = _Binding(model, tools, wanted, runnable, options)
         return known.runnable, known.options
 
-    def _limit_time(self, options: dict[str, Any]) -> None:
+    def _limit_time(self, options: dict[str, Any], *, blocking: bool) -> None:
         """The caller's deadline is the socket's, too: a thread that waits for a silent peer cannot be stopped."""
         attempt = current_attempt()
-        if attempt is None or attempt.remaining_s is None or self.dialect.wire is Wire.OTHER:
+        if attempt is None or self.dialect.wire is Wire.OTHER:
             return
         given = options.get("timeout", _own_timeout(self.model))
-        limit_s = max(attempt.remaining_s, 0.0) + GRACE_S
-        if given is None or (isinstance(given, int | float) and given > limit_s):
-            options["timeout"] = limit_s
+        if attempt.remaining_s is not None:
+            limit_s = max(attempt.remaining_s, 0.0) + GRACE_S
+            if given is None or (isinstance(given, int | float) and given > limit_s):
+                options["timeout"] = limit_s
+        elif blocking and given is None:
+            options["timeout"] = LONGEST_SILENCE_S
 
     def _without_thinking(self) -> BaseChatModel:
         """For a tool loop that another provider began: it lacks the signed thinking that Anthropic would insist on."""

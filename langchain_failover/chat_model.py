@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, model_validator
 
-from failover_core import ConfigError, FailoverError, Outcome, RequestInfo
+from failover_core import ConfigError, FailoverError, Outcome, RequestInfo, StreamRestarted
 
 from . import structured, tracing
 from .assembly import assembled, misnamed
@@ -27,6 +27,7 @@ from .fit import common_profile, info_of
 from .identity import Identity, profiles_of
 from .joining import JoinedStream
 from .request import ModelRequest, thread_id
+from .restarts import RestartableStream, aannounce, announce
 from .structured import StructuredOutput, structured_chain
 from .tools import as_tool_dicts
 from .tracing import AttemptRuns, TracingChatModel
@@ -127,11 +128,13 @@ class ChatFailover(TracingChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        request, info = self._request(messages, stop, kwargs, run_manager)
+        request, info = self._request(messages, stop, kwargs, run_manager, streaming=True)
         chunks = self.failover.stream(request, info)
-        joined = JoinedStream()
+        joined = self._joined()
         try:
             for chunk in chunks:
+                if chunk.__class__ is StreamRestarted:
+                    announce(chunk, run_manager)
                 yield joined.take(chunk, chunks.trace)
         except FailoverError as error:
             raise as_langchain_error(error) from error.__cause__
@@ -146,11 +149,13 @@ class ChatFailover(TracingChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        request, info = self._request(messages, stop, kwargs, run_manager)
+        request, info = self._request(messages, stop, kwargs, run_manager, streaming=True)
         chunks = self.failover.astream(request, info)
-        joined = JoinedStream()
+        joined = self._joined()
         try:
             async for chunk in chunks:
+                if chunk.__class__ is StreamRestarted:
+                    await aannounce(chunk, run_manager)
                 yield joined.take(chunk, chunks.trace)
         except FailoverError as error:
             raise as_langchain_error(error) from error.__cause__
@@ -158,8 +163,17 @@ class ChatFailover(TracingChatModel):
             await chunks.aclose()
         yield joined.ending(chunks.trace)
 
+    def _joined(self) -> JoinedStream:
+        return RestartableStream() if self.failover.settings.midstream == "replace" else JoinedStream()
+
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], run_manager: Any = None
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        options: dict[str, Any],
+        run_manager: Any = None,
+        *,
+        streaming: bool = False,
     ) -> tuple[ModelRequest, RequestInfo]:
         runs = options.pop(tracing.KEY, None)
         if runs is None and run_manager is not None and self.trace_attempts:
@@ -178,7 +192,7 @@ class ChatFailover(TracingChatModel):
             options,
             session=None if self.policy == "priority" else thread_id(),
             window_tokens=identity.window_tokens,
-            thinks=identity.thinks,
+            thinks=identity.thinks_in_streams if streaming else identity.thinks,
         )
         return request, info
 

@@ -34,11 +34,6 @@ class OutputCheck:
         self._structured = structured
         self._schema = schema
 
-    @property
-    def is_about_text(self) -> bool:
-        """Is the text itself what will be parsed?"""
-        return self._schema is not None or (self._structured is not None and self._structured.is_text)
-
     def result(self, result: ChatResult, reader: MessageReader) -> None:
         """Raises `OutputRejected` when a whole answer is not what was asked for."""
         message = result.generations[0].message
@@ -66,8 +61,7 @@ class OutputCheck:
         if self._structured is not None:
             self._parse(self._structured, message)
         elif self._schema is not None and not message.tool_calls:
-            found = self._parse(StructuredOutput(None), message)
-            problem = misfit(found, self._schema)
+            problem = misfit(self._parse(StructuredOutput(None), message), self._schema)
             if problem is not None:
                 raise _rejected(f"the answer does not fit its schema: {problem}", message)
 
@@ -81,17 +75,15 @@ class OutputCheck:
 
 def check_for(options: Mapping[str, Any]) -> OutputCheck | None:
     """A check for a call with these options, None where everything goes."""
-    tools, structured, wanted = options.get("tools"), options.get(KEY), options.get("response_format")
-    if not tools and structured is None and wanted is None:
+    tools, structured, schema = options.get("tools"), options.get(KEY), _schema_of(options.get("response_format"))
+    if not tools and structured is None and schema is None:
         return None
-    return OutputCheck(tools or (), structured, _schema_of(wanted))
+    return OutputCheck(tools or (), structured, schema)
 
 
 def _schema_of(response_format: Any) -> Mapping[str, Any] | None:
     if not isinstance(response_format, Mapping):
         return None
-    if response_format.get("type") == "json_object":
-        return {}
     wanted = response_format.get("json_schema")
     schema = wanted.get("schema") if isinstance(wanted, Mapping) else None
     return schema if isinstance(schema, Mapping) else None

@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage, trim_messages
 from langchain_core.messages.utils import count_tokens_approximately
 
 from failover_core import ConfigError, RequestInfo
+from failover_core.checks import JsonDemand, json_demand
 from failover_core.model import NO_INFO
 
 from .dialects import Wire
@@ -93,6 +94,7 @@ def info_of(
         needs=needs,
         session=session,
         structured=bool(tools) or STRUCTURED in options or options.get("response_format") is not None,
+        json=_json_demand(options),
     )
 
 
@@ -131,14 +133,18 @@ def checked_fit(fit: Any, trim: Any) -> None:
         )
 
 
-def thinks(model: BaseChatModel, wire: Wire) -> bool:
-    """Does the model reason without being asked in the call? Then its first tokens come late, and that is no fault."""
+def thinks(model: BaseChatModel, wire: Wire, *, streaming: bool) -> bool:
+    """Does the model reason without being asked in the call? Then its first tokens come late, and that is no fault.
+
+    Gemini thinks by default, but for seconds: that matters to a stream, not to the limit of a whole answer.
+    """
     asked = {name: getattr(model, name, None) for name in _THINKING_FIELDS}
     given = {name: value for name, value in asked.items() if value is not None}
     if given:
         return asks_for_thinking(given)
     reasons = bool((model.profile or {}).get("reasoning_output"))
-    return reasons and (wire.is_openai or wire is Wire.GOOGLE)  # on by default there, off by default on Anthropic
+    by_default = wire.is_openai or (wire is Wire.GOOGLE and streaming)  # Anthropic's models do not by default
+    return reasons and by_default
 
 
 def common_profile(profiles: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
@@ -182,6 +188,13 @@ def _needs(messages: Iterable[BaseMessage], options: Mapping[str, Any]) -> Itera
         yield "json_schema"
         if tools:
             yield "tools_with_json_schema"
+
+
+def _json_demand(options: Mapping[str, Any]) -> JsonDemand:
+    structured = options.get(STRUCTURED)
+    if structured is not None:
+        return "any" if structured.is_text else None
+    return json_demand(options.get("response_format"))
 
 
 def _media_needs(blocks: Iterable[Any]) -> Iterable[str]:

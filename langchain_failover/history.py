@@ -102,7 +102,8 @@ def _is_own(message: AIMessage, dialect: Dialect, accounts: Mapping[str, str | N
     by = metadata.get("failover")
     if isinstance(by, Mapping):
         account = accounts.get(by.get("target") or "")
-        return account is not None and account == dialect.account and not by.get("seams")
+        joined = any(seam.get("kind") != "replace" for seam in by.get("seams") or ())
+        return account is not None and account == dialect.account and not joined
     return provider is not None or _origin(message) is dialect.wire
 
 

@@ -27,7 +27,7 @@ class Identity:
     Args:
         accounts: target name -> account, None for an unknown one.
         window_tokens: the smallest known context window, None where none is known.
-        thinks: some model reasons without being asked.
+        thinks, thinks_in_streams: some model reasons without being asked; see `fit.thinks`.
         params: one dict a target, for traces and cache keys; no secrets.
         provider: the provider, if all targets have the same one, else "failover".
         model_name: the models' names, joined by "+".
@@ -37,6 +37,7 @@ class Identity:
     accounts: Mapping[str, str | None]
     window_tokens: int | None
     thinks: bool
+    thinks_in_streams: bool
     params: list[dict[str, Any]]
     provider: str
     model_name: str
@@ -49,10 +50,8 @@ class Identity:
         return cls(
             accounts={target.name: target.source.dialect.account for target in targets},
             window_tokens=min((t.context_window_tokens for t in targets if t.context_window_tokens), default=None),
-            thinks=any(
-                model is not None and thinks(model, target.source.dialect.wire)
-                for model, target in zip(models, targets, strict=True)
-            ),
+            thinks=_any_thinks(models, targets, streaming=False),
+            thinks_in_streams=_any_thinks(models, targets, streaming=True),
             params=[_params(target) for target in targets],
             provider=(providers.pop() if len(providers) == 1 else None) or FAILOVER,
             model_name="+".join(dict.fromkeys(target.model or target.name for target in targets)),
@@ -115,4 +114,11 @@ def _counts(model: BaseChatModel) -> bool:
         cls.get_num_tokens_from_messages is not BaseLanguageModel.get_num_tokens_from_messages
         or cls.get_token_ids is not BaseLanguageModel.get_token_ids
         or model.custom_get_token_ids is not None
+    )
+
+
+def _any_thinks(models: Sequence[BaseChatModel | None], targets: Sequence[Target], *, streaming: bool) -> bool:
+    return any(
+        model is not None and thinks(model, target.source.dialect.wire, streaming=streaming)
+        for model, target in zip(models, targets, strict=True)
     )

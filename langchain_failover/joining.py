@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk
 
 from failover_core import RouteTrace
+from failover_core.stream.inlet import added
+from failover_core.trace import Verdict
 
 
 class JoinedStream:
@@ -24,22 +28,50 @@ class JoinedStream:
         message: Any = chunk.message
         if getattr(message, "chunk_position", None) is not None:
             message.chunk_position = None  # the last chunk is `ending`
-        self._as_list = isinstance(message.content, list)
+        self._as_list = message.content.__class__ is list
         if trace is not None and trace.seams:
             message.id = self._id
+            message.usage_metadata = None  # a part of it was in chunks that were not passed on: see `ending`
             message.response_metadata = self._news(message.response_metadata)
             chunk.generation_info = self._news(chunk.generation_info or {}) or None
         else:
-            self._id = self._id or message.id
-            self._said.update(message.response_metadata)
+            if self._id is None:
+                self._id = message.id
+            facts = message.response_metadata
+            if facts and facts.keys() != self._said.keys():
+                self._said.update(facts)
         return chunk
 
     def ending(self, trace: RouteTrace | None) -> ChatGenerationChunk:
         """The last chunk, which tells how the answer came about."""
-        metadata = {} if trace is None else {"failover": trace.as_dict()}
+        metadata: dict[str, Any] = {} if trace is None else {"failover": trace.as_dict()}
         content: Any = [] if self._as_list else ""
-        message = AIMessageChunk(content=content, response_metadata=metadata, id=self._id, chunk_position="last")
+        usage = None
+        if trace is not None and trace.seams and trace.seams[-1].kind == "resume":
+            if trace.answer is not None and trace.answer.model is not None and "model_name" not in self._said:
+                metadata["model_name"] = trace.answer.model
+            usage = _usage_after_the_break(trace)
+        message = AIMessageChunk(
+            content=content, response_metadata=metadata, usage_metadata=usage, id=self._id, chunk_position="last"
+        )
         return ChatGenerationChunk(message=message)
 
     def _news(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in metadata.items() if key not in self._said}
+        """What has not been said yet, other than the name of a second model."""
+        return {key: value for key, value in metadata.items() if key not in self._said and key != "model_name"}
+
+
+def _usage_after_the_break(trace: RouteTrace) -> UsageMetadata | None:
+    """The tokens of the attempts that went on with the answer; those of the first one came with its chunks."""
+    total: Mapping[str, int] | None = None
+    for attempt in trace.attempts:
+        if attempt.why == "resume" and attempt.usage and attempt.verdict in (Verdict.RESUMED, Verdict.ANSWERED):
+            total = added(total, attempt.usage)
+    if total is None:
+        return None
+    input_tokens, output_tokens = total.get("input_tokens", 0), total.get("output_tokens", 0)
+    return UsageMetadata(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=total.get("total_tokens", input_tokens + output_tokens),
+    )

@@ -77,9 +77,15 @@ class NativeCallee(Callee):
             for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
                     yield message
+                if ending.due:
+                    yield ending.chunk()
+        except Exception as error:
+            if not ending.outlives(error):
+                raise
         finally:
             chunks.close()  # type: ignore[attr-defined]
-        yield ending.chunk()
+        if not ending.said:
+            yield ending.chunk()
 
     async def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         assert self.target.astream is not None
@@ -89,9 +95,15 @@ class NativeCallee(Callee):
             async for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
                     yield message
+                if ending.due:
+                    yield ending.chunk()
+        except Exception as error:
+            if not ending.outlives(error):
+                raise
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]
-        yield ending.chunk()
+        if not ending.said:
+            yield ending.chunk()
 
     def _asked(self, request: ModelRequest) -> ChatRequest:
         provider = str(self.target.provider)

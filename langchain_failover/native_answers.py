@@ -10,7 +10,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from failover_core import OutputRejected
+from failover_core import FailureKind, OutputRejected, classify
 from failover_core.providers import ChatChunk, ChatMessage, ChatResponse, Reasoning, ToolCall, Usage
 
 KEY = "failover_native"
@@ -50,6 +50,17 @@ class Ending:
         self._signatures: dict[int, ToolCall] = {}
         self._ids: dict[int, str] = {}
         self._refusal: str | None = None
+        self.said = False
+
+    @property
+    def due(self) -> bool:
+        """Nothing more is to come: some servers never close the connection then."""
+        return not self.said and "finish_reason" in self._facts and "usage" in self._facts
+
+    def outlives(self, error: Exception) -> bool:
+        """All had been said: a connection lost after the finish reason takes nothing away."""
+        lost = (FailureKind.CONNECTION, FailureKind.STREAM_BROKEN)
+        return "finish_reason" in self._facts and classify(error).kind in lost
 
     def take(self, chunk: ChatChunk) -> ChatGenerationChunk | None:
         if chunk.flaw is not None:
@@ -81,6 +92,7 @@ class Ending:
         return ChatGenerationChunk(message=message)
 
     def chunk(self) -> ChatGenerationChunk:
+        self.said = True
         whole = ChatResponse(ChatMessage("assistant", ()), **self._facts)
         extras = _extras(whole.provider, _joined(self._thoughts), self._signatures.values(), self._refusal)
         extras.pop("reasoning_content", None)

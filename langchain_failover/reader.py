@@ -27,16 +27,6 @@ _FLAWS = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED
 _REASONING = frozenset({"thinking", "reasoning", "reasoning_content", "redacted_thinking"})
 
 
-class WithheldChunk(ChatGenerationChunk):
-    """A piece of output that is worth nothing until it is whole, such as JSON that is going to be parsed. The core
-    treats it like a piece of a tool call: see `Settings.hold_tool_calls`.
-    """
-
-    @classmethod
-    def of(cls, chunk: ChatGenerationChunk) -> WithheldChunk:
-        return cls.model_construct(**chunk.__dict__)
-
-
 class MessageReader:
     """Reads the outputs of one target.
 
@@ -70,9 +60,26 @@ class MessageReader:
         reading = self._read(message, (chunk.generation_info, message.response_metadata), whole=False)
         if getattr(message, "tool_call_chunks", None):
             reading.has_tool_call = reading.has_content = True
-        elif isinstance(chunk, WithheldChunk) and reading.has_content:
-            reading.has_tool_call = True
+            reading.only_thoughts = False
         return reading
+
+    def plain_text(self, chunk: ChatGenerationChunk) -> str | None:
+        """All of a chunk, where it is nothing but text; see `OutputReader`."""
+        message: Any = chunk.message
+        content, facts = message.content, message.response_metadata
+        if (
+            content.__class__ is not str
+            or chunk.__class__ is not ChatGenerationChunk
+            or message.__class__ is not AIMessageChunk
+            or (facts and (len(facts) > 1 or "model_provider" not in facts))
+            or chunk.generation_info
+            or message.additional_kwargs
+            or message.tool_call_chunks
+            or message.usage_metadata
+        ):
+            return None
+        text: str = content
+        return text
 
     def with_text(self, chunk: ChatGenerationChunk, text: str) -> ChatGenerationChunk:
         message = chunk.message
@@ -90,13 +97,15 @@ class MessageReader:
         reading = Reading()
         if isinstance(content, str):
             reading.text = content
-            reading.has_content = bool(content)
+            reading.has_content = bool(content.strip() if whole else content)
         else:
             _read_blocks(content, reading, whole=whole)
         extras = message.additional_kwargs
         if extras:
-            if extras.get("audio") or (extras.get("reasoning_content") and not whole):
+            if extras.get("audio"):
                 reading.has_content = True
+            elif extras.get("reasoning_content") and not whole and not reading.has_content:
+                reading.has_content = reading.only_thoughts = True
             if extras.get("refusal"):
                 reading.refusal = str(extras["refusal"])
         for facts in places:
@@ -230,10 +239,15 @@ def _read_blocks(blocks: Iterable[Any], reading: Reading, *, whole: bool) -> Non
             texts.append(block.get("text") or "")
         elif kind == "refusal":
             reading.refusal = str(block.get("refusal") or "the provider refused")
-        elif kind is not None and not (whole and kind in _REASONING):
+        elif kind in _REASONING:
+            reading.only_thoughts = not whole
+        elif kind is not None:
             reading.has_content = True
     reading.text = "".join(texts)
-    reading.has_content = reading.has_content or bool(reading.text)
+    if reading.text.strip() if whole else reading.text:
+        reading.has_content = True
+    reading.only_thoughts = reading.only_thoughts and not reading.has_content
+    reading.has_content = reading.has_content or reading.only_thoughts
 
 
 def _blocked(facts: Mapping[str, Any]) -> str | None:

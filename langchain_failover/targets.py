@@ -18,6 +18,7 @@ from .callee import Callee
 from .calling import WrappedModel
 from .dialects import model_name_of, provider_of
 from .fit import lacks_of, trimmed, window_of
+from .free_call import health_check_of
 from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
 from .reader import MessageReader, as_achunks, as_chunks, as_only_chunk, as_result, result_as_chunk
 from .request import ModelRequest, resumed
@@ -31,7 +32,7 @@ def wrap(model: BaseChatModel | RunnableBindingBase[Any, Any], **facts: Any) -> 
     Args:
         model: a chat model, or a binding around one.
         facts: `name`, `provider`, `model`, `region`, `tier`, `weight`, `tags`, `lacks`, `context_window_tokens` and
-            the prices of `Target`. What is left out is taken from the model and its `profile`.
+            the prices of `Target`, and its `health_check`. What is left out is taken from the model and its `profile`.
 
     Raises:
         ConfigError: for anything but a chat model, or facts that `Target` refuses.
@@ -95,6 +96,7 @@ def _wrapped(given: Any, facts: dict[str, Any]) -> Target:
         model=model,
         context_window_tokens=window_of(inner, callee.dialect.wire),
         lacks=lacks_of(inner, callee.dialect.wire),
+        health_check=health_check_of(callee.model, callee.dialect.wire),
     )
     return _served_by(callee, replace(derived, **facts))
 

@@ -54,9 +54,10 @@ class ResponseReader:
         reading = self.read_chunk(output)
         if isinstance(output, ChatResponse):
             reading.text = output.message.content or ""
+            reading.has_content = bool(reading.text.strip()) or reading.has_tool_call or _holds_more(output)
         elif isinstance(output, CompletionResponse):
             reading.text = output.text
-        reading.has_content = reading.has_content or bool(reading.text)
+            reading.has_content = bool(reading.text.strip())
         return reading
 
     def read_chunk(self, chunk: Any) -> Reading:
@@ -69,6 +70,18 @@ class ResponseReader:
             return Reading(text, shown, False, ending.finish, ending.refusal, None, ending.usage, ending.model)
         return Reading(has_content=True, finish_reason=FINISHED_OBJECT)
 
+    def plain_text(self, chunk: Any) -> str | None:
+        """All of a chunk, where it is nothing but text; see `OutputReader`."""
+        text: str | None = getattr(chunk, "delta", None)
+        if not text or not is_midway(chunk.raw) or chunk.additional_kwargs:
+            return None
+        if isinstance(chunk, ChatResponse):
+            message = chunk.message
+            blocks = message.blocks
+            if message.additional_kwargs or len(blocks) > 1 or (blocks and blocks[0].__class__ is not TextBlock):
+                return None
+        return text
+
     def with_text(self, chunk: Any, text: str) -> Any:
         return chunk.model_copy(update={"delta": text})
 
@@ -79,9 +92,12 @@ def _read_chat(chunk: ChatResponse) -> Reading:
     calls = [block for block in chunk.message.blocks if isinstance(block, ToolCallBlock)]
     has_calls = bool(calls) or bool(chunk.message.additional_kwargs.get("tool_calls"))
     refusal = ending.refusal or chunk.additional_kwargs.get("refusal")
+    answers = bool(text) or has_calls or _holds_more(chunk) or (chunk.delta is None and bool(chunk.message.content))
+    thinks = not answers and _thinks(chunk)
     return Reading(
         text=text,
-        has_content=bool(text) or has_calls or _shows_progress(chunk),
+        has_content=answers or thinks,
+        only_thoughts=thinks,
         has_tool_call=has_calls,
         finish_reason=ending.finish,
         refusal=refusal,
@@ -91,16 +107,16 @@ def _read_chat(chunk: ChatResponse) -> Reading:
     )
 
 
-def _shows_progress(chunk: ChatResponse) -> bool:
-    """Reasoning, or something other than text. A chunk without a delta counts by what its message holds."""
+def _holds_more(chunk: ChatResponse) -> bool:
+    """Something other than text and thoughts, such as an image."""
+    return any(not isinstance(block, TextBlock | ThinkingBlock) for block in chunk.message.blocks)
+
+
+def _thinks(chunk: ChatResponse) -> bool:
     if chunk.additional_kwargs.get("thinking_delta") or chunk.message.additional_kwargs.get("thinking_delta"):
         return True
-    blocks = chunk.message.blocks
-    if any(not isinstance(block, TextBlock | ThinkingBlock) for block in blocks):
-        return True
-    if chunk.delta is None:
-        return bool(chunk.message.content)
-    return any(isinstance(block, ThinkingBlock) and block.content for block in blocks) and not chunk.message.content
+    thoughts = any(isinstance(block, ThinkingBlock) and block.content for block in chunk.message.blocks)
+    return thoughts and not chunk.message.content
 
 
 def _flaw_in(calls: list[ToolCallBlock]) -> str | None:
@@ -158,6 +174,23 @@ def ending_of(raw: Any) -> Ending:
     if _get(raw, "finish_reason") is not None or _get(raw, "usage_metadata") is not None:
         return _of_gemini(raw)
     return Ending(model=_text(_get(raw, "model")))
+
+
+def is_midway(raw: Any) -> bool:
+    """Does `raw` certainly tell nothing about the answer as a whole, other than the model? Quicker than `ending_of`."""
+    if raw is None:
+        return True
+    if raw.__class__ is dict and raw.get("object") == NATIVE:
+        return all(raw[name] is None for name in ("finish_reason", "refusal", "usage", "flaw"))
+    choices = _get(raw, "choices")
+    if isinstance(choices, list) and len(choices) == 1 and _get(raw, "usage") is None:
+        choice = choices[0]
+        return _get(choice, "finish_reason") is None and _get(_get(choice, "delta"), "refusal") is None
+    return False
+
+
+def marks_the_end(raw: Any) -> bool:
+    return not is_midway(raw) and ending_of(raw).finish is not None
 
 
 def _of_chat_completion(raw: Any, choices: list[Any]) -> Ending:

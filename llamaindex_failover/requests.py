@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate
 
 from failover_core import RequestInfo
+from failover_core.checks import json_demand
 from failover_core.model import NO_INFO
 from failover_core.stream.resume import resume_instruction
 
@@ -124,6 +125,7 @@ def info_of(request: Request, *, wanted: frozenset[str], sized: bool, thinking: 
         thinking=thinking,
         needs=wanted & needs,
         structured=bool(tools) or parsing or any(kwargs.get(name) is not None for name in _STRUCTURED_KWARGS),
+        json=None if parsing else json_demand(kwargs.get("response_format")),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TARGETS, SETTINGS = "failover_targets", "failover_settings"
 _SECRET = re.compile(r"key|token(?!s)|secret|passw|auth|credential|header|cookie|signature|session", re.I)
-_FACTS = ("region", "context_window_tokens", "weight", "tier")
+_FACTS = ("region", "context_window_tokens", "weight", "tier", "max_concurrent")
 _NATIVE_OPTIONS = ("base_url", "timeout_s")
 
 

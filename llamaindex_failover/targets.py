@@ -14,6 +14,7 @@ from failover_core import ConfigError, Failover, Target
 from failover_core.model import CALL_STYLES, TARGET_FIELDS
 
 from .adapter import LLMAdapter
+from .free_call import health_check_of
 
 OPTIONS = TARGET_FIELDS - {"name", *CALL_STYLES, "reader", "resume", "source"}
 # LlamaIndex has blocks for these, but the providers' APIs have no place for them.
@@ -28,7 +29,8 @@ def wrap(llm: LLM | Callable[[], LLM], name: str | None = None, **options: Any) 
             target's failure, and it is tried again at the next call.
         name: under which health is kept; None = from the class and the model, such as "OpenAI:gpt-4o".
         options: fields of `Target`: `provider`, `model`, `region`, `context_window_tokens`, `lacks`, `tags`,
-            `weight`, `tier`. They go before what the LLM says of itself, and are all that is known of a function's LLM.
+            `weight`, `tier`, `health_check`. They go before what the LLM says of itself, and are all that is known of a
+            function's LLM.
 
     Raises:
         ConfigError: for anything else, an unknown option, or an LLM of a model that its class does not know.
@@ -121,7 +123,7 @@ def adapter_of(target: Target) -> LLMAdapter:
 
 def _target_of(adapter: LLMAdapter, options: dict[str, Any]) -> Target:
     facts = adapter.facts
-    known: dict[str, Any] = {"provider": adapter.family.provider}
+    known: dict[str, Any] = {"provider": adapter.family.provider, "health_check": health_check_of(adapter)}
     if facts is not None:
         known.update(model=facts.model, context_window_tokens=facts.context_window_tokens, lacks=facts.lacks)
     known.update(options)

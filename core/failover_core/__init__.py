@@ -22,7 +22,7 @@ from .failure import (
 from .health.state import TargetHealth
 from .model import RequestInfo, Target
 from .settings import Settings
-from .trace import Attempt, RouteTrace, Verdict
+from .trace import Attempt, RouteTrace, StreamRestarted, Verdict
 
 __version__ = "0.1.0"
 
@@ -44,6 +44,7 @@ __all__ = [
     "RouteTrace",
     "Settings",
     "StreamInterrupted",
+    "StreamRestarted",
     "Target",
     "TargetHealth",
     "Verdict",

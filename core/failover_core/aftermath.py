@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .checks import judge
 from .effects import Chunk, Elapsed, Event, Failed, Returned
-from .failure import Failure, FailureKind
+from .failure import Failure, FailureKind, own_bug
 from .live import Desk, Live, durations_of
 from .model import RequestInfo
 from .output import Finished
@@ -34,7 +34,8 @@ class Aftermath:
         failure = self._failure(event)
         book, permit = self._desk.book, self._live.permit
         if failure is None:
-            book.answered(permit, event.at_s, durations_of(self._live, self._info, event.at_s))
+            durations = durations_of(self._live, self._info, event.at_s)
+            book.answered(permit, event.at_s, durations, self._live.rate_limit)
         else:
             rule = RULES[failure.kind]
             book.failed(permit, event.at_s, failure, rule.evidence_nats, parks=rule.parks)
@@ -46,8 +47,14 @@ class Aftermath:
             return Failure(FailureKind.TIMEOUT, f"no answer in {event.at_s - self._live.began_s:.1f} s")
         target, inlet = self._live.target, self._live.inlet
         if isinstance(event, Returned):
-            finished = Finished.of(event.value, target.reader.read(event.value), target.reader)
+            try:
+                finished = Finished.of(event.value, target.reader.read(event.value), target.reader)
+            except Exception as error:
+                return own_bug(target.name, "its reader's read", error)
         else:
             assert inlet is not None
+            if inlet.bug is not None:
+                return inlet.bug
             finished = inlet.finished()
-        return judge(finished, self._desk.settings.validators, checks=self._desk.settings.output_checks)
+        settings = self._desk.settings
+        return judge(finished, settings.validators, checks=settings.output_checks, demand=self._info.json)

@@ -5,7 +5,10 @@ On by default are only those that had no false positive on 3,360 real code, pros
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from .failure import Failure, FailureKind, OutputRejected
 from .output import Finished, Validator
@@ -14,17 +17,25 @@ LOOP_TAIL_CHARS = 32
 LOOP_PERIODS = 4
 LOOP_MIN_CHARS = 240
 
+JsonDemand = Literal["any", "strict"] | None
+"""See `RequestInfo.json`."""
 
-def judge(finished: Finished, validators: Sequence[Validator], *, checks: bool = True) -> Failure | None:
+_FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+
+
+def judge(
+    finished: Finished, validators: Sequence[Validator], *, checks: bool = True, demand: JsonDemand = None
+) -> Failure | None:
     """What is wrong with a finished output, or None.
 
     Args:
         finished: the output.
         validators: the user's own; each raises `OutputRejected` to refuse. Any other exception is a bug in local code.
         checks: whether the built-in ones run too.
+        demand: `RequestInfo.json`.
     """
     if checks:
-        failure = built_in(finished)
+        failure = built_in(finished, demand)
         if failure is not None:
             return failure
     for validator in validators:
@@ -39,8 +50,10 @@ def judge(finished: Finished, validators: Sequence[Validator], *, checks: bool =
     return None
 
 
-def built_in(finished: Finished) -> Failure | None:
-    """Refusals, cut-off answers, empty answers, defects that the reader saw, and exact loops at the end."""
+def built_in(finished: Finished, demand: JsonDemand = None) -> Failure | None:
+    """Refusals, cut-off answers, empty answers, defects that the reader saw, text that is no JSON where JSON was asked
+    for, and exact loops at the end.
+    """
     if finished.refusal is not None:
         return _rejected(finished, finished.refusal or "the answer was filtered", FailureKind.CONTENT_FILTERED)
     if finished.finish_reason is None and finished.reader.expects_finish:
@@ -50,9 +63,45 @@ def built_in(finished: Finished) -> Failure | None:
         return _rejected(finished, finished.flaw)
     if not finished.has_content and not finished.has_tool_call:
         return _rejected(finished, "the answer is empty")
+    if demand is not None and finished.text and not finished.has_tool_call and not holds_json(finished.text, demand):
+        return _rejected(finished, "JSON was asked for, and the answer does not parse")
     if loops_at_the_end(finished.text):
         return _rejected(finished, "the answer ends in an endless loop")
     return None
+
+
+def holds_json(text: str, demand: JsonDemand) -> bool:
+    """Is the text JSON, or, where the demand is not strict, is there a code block of it in the text?"""
+    if _parses(text):
+        return True
+    fenced = _FENCED.search(text) if demand == "any" else None
+    return fenced is not None and _parses(fenced[1])
+
+
+def json_demand(response_format: Any) -> JsonDemand:
+    """What a `response_format` demands: the words of OpenAI's API, "json", a `ResponseFormat`, or a pydantic class."""
+    if response_format == "json" or hasattr(response_format, "model_json_schema"):
+        return "any"
+    if isinstance(response_format, Mapping):
+        if response_format.get("type") == "json_object":
+            return "any"
+        if response_format.get("type") != "json_schema":
+            return None
+        wanted = response_format.get("json_schema")
+        return "strict" if isinstance(wanted, Mapping) and wanted.get("strict") else "any"
+    if hasattr(response_format, "schema") and hasattr(response_format, "strict"):
+        return "strict" if response_format.strict else "any"
+    return None
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True  # too deep for the parser, which is no proof against it
+    except ValueError:
+        return False
+    return True
 
 
 def loops_at_the_end(text: str) -> bool:

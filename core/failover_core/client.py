@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .classify import classify
 from .drivers import aio, sync
 from .drivers.world import RealWorld, World
+from .effects import Flow
 from .engine import answer_flow, plan, stream_flow
 from .failure import ConfigError
 from .health.book import HealthBook
@@ -19,12 +20,15 @@ from .health.latency import typical_s
 from .health.state import TargetHealth, TargetState
 from .live import Desk
 from .model import NO_INFO, RequestInfo, Target
+from .policy.guards import Style, siblings
 from .policy.ranking import Policy, named
+from .route import Route
 from .settings import Settings
 from .telemetry import Listener, Telemetry
 from .trace import RouteTrace
 
 if TYPE_CHECKING:
+    from .drivers.watch import Watch
     from .providers import ChatRequest, ChatResponse
 
 
@@ -72,14 +76,16 @@ class Failover:
         if health_of is not None and not isinstance(health_of, Failover):
             raise ConfigError(f"health_of={health_of!r}: pass another Failover")
         self.targets = checked_targets(targets)
-        self._world: World = world if world is not None else RealWorld()
+        shared = health_of._world if health_of is not None else None
+        self._world: World = world or shared or RealWorld()
         rng = rng if rng is not None else Random()
         self._telemetry: Telemetry = Telemetry() if health_of is None else health_of._telemetry
         if on_event is not None:
             self._telemetry.subscribe(on_event)
         self._book: HealthBook = self._new_book(rng) if health_of is None else health_of._book
-        self._book.add(target.name for target in self.targets)
+        self._book.add({one.name: one.max_concurrent for one in self.targets}, siblings(self.targets))
         self._desk = Desk(self.targets, self.settings, named(policy), self._book, rng, classify, self._telemetry)
+        self._watch: Watch | None = self._new_watch(None if health_of is None else health_of._watch)
 
     def _new_book(self, rng: Random) -> HealthBook:
         return HealthBook(
@@ -88,7 +94,23 @@ class Failover:
             park_s=self.settings.park_s,
             retry_budget_tokens=self.settings.retry_budget_tokens,
             retry_budget_refill=self.settings.retry_budget_refill,
+            staged=self.settings.recovery == "staged",
         )
+
+    def _new_watch(self, shared: Watch | None) -> Watch | None:
+        """Who runs the health checks; the targets of those who share their health are checked by one."""
+        if self.settings.health_check_s is None:
+            return None
+        from .drivers.watch import Watch  # loaded only by those who use health checks
+
+        watch = shared if shared is not None else Watch(self._desk, self._world)
+        watch.add(self.targets)
+        return watch
+
+    def _plan(self, request: Any, info: RequestInfo, style: Style, now: float) -> Route:
+        if self._watch is not None:
+            self._watch.wake()
+        return plan(self._desk, request, info, style, now)
 
     def call(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
         """The answer of the first target that gives a good one.
@@ -98,25 +120,28 @@ class Failover:
             original
                 error as `__cause__`.
         """
-        route = plan(self._desk, request, info, "call", self._world.now())
+        route = self._plan(request, info, "call", self._world.now())
         return sync.run(answer_flow(route), self._world)
 
     async def acall(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
         """`call` for asyncio."""
-        return await aio.run(answer_flow(plan(self._desk, request, info, "acall", aio.now())))
+        return await aio.run(answer_flow(self._plan(request, info, "acall", aio.now())))
 
     def run(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
         """`call`, with the trace."""
-        route = plan(self._desk, request, info, "call", self._world.now())
+        route = self._plan(request, info, "call", self._world.now())
         return Outcome(sync.run(answer_flow(route), self._world), route.trace)
 
     async def arun(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
         """`acall`, with the trace."""
-        route = plan(self._desk, request, info, "acall", aio.now())
+        route = self._plan(request, info, "acall", aio.now())
         return Outcome(await aio.run(answer_flow(route)), route.trace)
 
     def stream(self, request: Any, info: RequestInfo = NO_INFO) -> RoutedStream:
         """The chunks of the first target whose stream works, joined to another's if it breaks on the way.
+
+        With `Settings(midstream="replace")` a `StreamRestarted` may come in place of a chunk: what was shown before it
+        is void, and another target's whole answer follows.
 
         Raises (while it is read):
             StreamInterrupted: it broke after text was shown and nobody could go on; `.partial` holds the text.
@@ -127,6 +152,16 @@ class Failover:
     def astream(self, request: Any, info: RequestInfo = NO_INFO) -> AsyncRoutedStream:
         """`stream` for asyncio."""
         return AsyncRoutedStream(self, request, info)
+
+    def flow(self, request: Any, info: RequestInfo = NO_INFO, *, now: float, streamed: bool = False) -> Flow:
+        """The request as a generator of effects, for a driver of your own: so `failover_core.simulate` runs it.
+
+        Args:
+            now: the driver's clock, in seconds.
+            streamed: it emits chunks; otherwise it returns the answer.
+        """
+        route = plan(self._desk, request, info, "stream" if streamed else "call", now)
+        return stream_flow(route) if streamed else answer_flow(route)
 
     def chat(self, prompt: Any, **options: Any) -> ChatResponse:
         """Chat with native targets, with no framework: `Failover(["openai:gpt-4o-mini"]).chat("hi").text`.
@@ -169,15 +204,16 @@ class Failover:
         return TargetHealth(
             state=state.breaker.state.value,
             suspicion=state.doubt(now),
-            degraded=not state.is_healthy(now),
+            degraded=not state.is_healthy(now) or name in self._book.doubted(now),
             reason=state.breaker.reason,
             available_in_s=state.available_in_s(now),
             in_flight=state.in_flight,
             asked=state.asked,
             answered=state.answered,
             failed=state.failed,
-            first_token_s=typical_s(self._book.habit(name, ("first_token", False, ""))),
-            answer_s=typical_s(self._book.habit(name, ("answer", False, ""))),
+            abandoned=self._world.abandoned.count(name),
+            first_token_s=typical_s(self._book.habits.own(name, ("first_token", False, ""))),
+            answer_s=typical_s(self._book.habits.own(name, ("answer", False, ""))),
         )
 
 
@@ -193,13 +229,19 @@ class RoutedStream(Iterator[Any]):
         self._asked = (failover, request, info)
         self._chunks: Generator[Any, None, None] | None = None
 
+    def __iter__(self) -> Iterator[Any]:
+        return self._begun()  # itself would do, but a loop is quicker without the step in between
+
     def __next__(self) -> Any:
+        return next(self._begun())
+
+    def _begun(self) -> Generator[Any, None, None]:
         if self._chunks is None:
             failover, request, info = self._asked
-            route = plan(failover._desk, request, info, "stream", failover._world.now())
+            route = failover._plan(request, info, "stream", failover._world.now())
             self.trace = route.trace
             self._chunks = sync.stream(stream_flow(route), failover._world)
-        return next(self._chunks)
+        return self._chunks
 
     def close(self) -> None:
         """Stop: the target's stream is closed and nobody is blamed."""
@@ -216,13 +258,19 @@ class AsyncRoutedStream(AsyncIterator[Any]):
         self._asked = (failover, request, info)
         self._chunks: AsyncGenerator[Any, None] | None = None
 
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._begun()
+
     async def __anext__(self) -> Any:
+        return await self._begun().__anext__()
+
+    def _begun(self) -> AsyncGenerator[Any, None]:
         if self._chunks is None:
             failover, request, info = self._asked
-            route = plan(failover._desk, request, info, "astream", aio.now())
+            route = failover._plan(request, info, "astream", aio.now())
             self.trace = route.trace
             self._chunks = aio.stream(stream_flow(route))
-        return await self._chunks.__anext__()
+        return self._chunks
 
     async def aclose(self) -> None:
         """Stop: the target's stream is closed and nobody is blamed."""

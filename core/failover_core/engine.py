@@ -15,7 +15,7 @@ from .aftermath import Aftermath
 from .effects import Cancel, Chunk, Detach, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Wait
 from .errors import deadline_error, final_error, interrupted_error
 from .events import RequestLost, RequestServed
-from .failure import Failure, FailureKind
+from .failure import Failure, FailureKind, own_bug
 from .limits import stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
@@ -24,6 +24,9 @@ from .patience import next_wait, overdue
 from .policy.guards import Style
 from .policy.ranking import Snapshot
 from .route import Route
+from .stream.inlet import Inlet
+from .stream.relay import Relay
+from .takeover import can_rephrase, go_on_after, taken_over
 from .trace import RouteTrace, Verdict
 
 
@@ -31,7 +34,8 @@ def plan(desk: Desk, request: Any, info: RequestInfo, style: Style, now: float) 
     """Who can take this request, and in which order should they be asked?"""
     able, unable = desk.able(info, style)
     trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}", skipped=dict(unable))
-    order = desk.policy(able, Snapshot(desk.book.snapshot, now, desk.rng.random), info)
+    doubted = desk.book.doubted(now)
+    order = desk.policy(able, Snapshot(desk.book.snapshot, now, desk.rng.random, doubted), info)
     return Route(desk, trace, request, info, style, order, now)
 
 
@@ -56,14 +60,16 @@ def stream_flow(route: Route) -> Flow:
         while True:
             live = yield from compete(route)
             yield from drop_losers(route, live)
-            if route.shown:
-                route.joined(live)
+            if route.broken is not None:
+                restarted = taken_over(route, route.broken, live)
+                if restarted is not None:
+                    route.now = yield Emit(restarted)
             broken = yield from deliver(route, live)
             if broken is None:
                 route.succeed(live)
                 served(route)
                 return None
-            resume_or_raise(route, live, broken)
+            go_on_or_raise(route, live, broken)
     except Exception as error:
         lost(route, error)
         raise
@@ -84,7 +90,7 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
         start = route.next_start()
         if start is not None:
             route.now = yield start
-        elif not route.waiting:
+        elif not route.waiting or route.decided_by is not None:
             raise final_error(route)
         event: Event = yield next_wait(route)
         route.now = event.at_s
@@ -110,22 +116,25 @@ def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, No
     """What one event means for its attempt while nothing of it has been shown."""
     inlet = live.inlet
     failure: Failure | None = None
+    over = isinstance(event, Ended)
     if isinstance(event, Failed):
         failure = route.desk.classify(event.error)
+        over = inlet is not None and _only_the_end_broke(inlet, failure)
     elif isinstance(event, Returned):
         live.value = event.value
-        failure = route.judge(read_answer(live, event.value))
+        failure = judge_answer(route, live, event.value)
         live.ended = failure is None
     elif isinstance(event, Chunk) and inlet is not None:
         chunk = inlet.take(event.value, route.now)
         if chunk is not None:
             inlet.held.append(chunk)
         if inlet.first_content_s == route.now:
+            live.hedge_at_s = None
             route.desk.book.heard(live.permit, route.now)
-        if inlet.hopeless:
+        if inlet.hopeless or inlet.bug is not None:
             route.now = yield Cancel(event.number)
-            failure = _unjoined()
-    elif inlet is not None:
+            failure = inlet.bug or _unjoined()
+    if over and inlet is not None:
         failure = route.judge(inlet.finished()) if inlet.joined else _unjoined()
         live.ended = failure is None
     if failure is not None:
@@ -144,56 +153,68 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
     if live.ended:
         return None
     stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
-    watched = watches_silence(route, live)
-    deadline_s = route.deadline_s
-    quiet_since_s = route.now
+    relay = Relay(inlet, route.now)
+    relay.stall_s = stall_s if watches_silence(route, live) else None
+    relay.deadline_s = route.deadline_s
+    if inlet.finish_reason is not None:
+        relay.wait_for_last_words(route.now)
     while True:
-        until_s = quiet_since_s + stall_s if watched else deadline_s
-        if deadline_s is not None and until_s is not None and deadline_s < until_s:
-            until_s = deadline_s
-        event: Event = yield Wait(until_s)
-        route.now = now = event.at_s
+        event: Event = yield Wait(relay.until_s, relay=relay)
+        route.now = event.at_s
         if isinstance(event, Chunk):
-            chunk = inlet.take(event.value, now)
-            if inlet.withholds:
-                inlet.held.append(chunk)
-            elif chunk is not None:
+            chunk = relay.take(event.value, route.now)
+            if chunk is not None:
                 route.now = yield Emit(chunk)
-            since_s = now if inlet.progress_s == now else quiet_since_s
-            quiet_since_s = since_s + (route.now - now)  # the caller's own slowness is not the target's
-        elif isinstance(event, Ended):
-            failure = route.judge(inlet.finished())
-            if failure is None:
-                for chunk in inlet.held:
-                    route.now = yield Emit(chunk)
-            return failure
-        elif isinstance(event, Failed):
-            return _inside_stream(route.desk.classify(event.error))
-        elif isinstance(event, Elapsed):
-            if route.past_deadline():
-                raise deadline_error(route, shown=inlet.seen)
-            watched = watches_silence(route, live)
-            if watched and now - quiet_since_s >= stall_s:
+                relay.quiet_since_s += route.now - event.at_s
+            elif inlet.bug is not None:
                 route.now = yield Cancel(live.attempt.number)
+                return inlet.bug
+        elif isinstance(event, Ended):
+            return (yield from _end(route, inlet))
+        elif isinstance(event, Failed):
+            failure = route.desk.classify(event.error)
+            return (yield from _end(route, inlet)) if _only_the_end_broke(inlet, failure) else _inside_stream(failure)
+        elif isinstance(event, Elapsed):
+            # All is said, but the connection stays open; or what is said cannot be read.
+            over = inlet.finish_reason is not None or inlet.bug is not None
+            if route.past_deadline() and not over:
+                raise deadline_error(route, shown=inlet.seen)
+            if not over:
+                relay.stall_s = stall_s if watches_silence(route, live) else None
+            if relay.until_s is not None and route.now >= relay.until_s:
+                route.now = yield Cancel(live.attempt.number)
+                if over:
+                    return (yield from _end(route, inlet))
                 return Failure(FailureKind.TIMEOUT, f"silent for {stall_s:.1f} s inside the stream")
 
 
-def resume_or_raise(route: Route, live: Live, broken: Failure) -> None:
+def _end(route: Route, inlet: Inlet) -> Generator[Effect, Any, Failure | None]:
+    """The stream is over: was it good? Then what was withheld is shown."""
+    failure = inlet.bug or route.judge(inlet.finished())
+    if failure is None:
+        for chunk in inlet.held:
+            route.now = yield Emit(chunk)
+    return failure
+
+
+def go_on_or_raise(route: Route, live: Live, broken: Failure) -> None:
     """A stream broke after a part of it was passed on: plan to go on at another target, or raise.
 
     Raises:
-        FailoverError: `StreamInterrupted` where going on is switched off, impossible, or would mix structured output.
+        StreamInterrupted: text was shown, and to go on is switched off, impossible or not allowed.
+        FailoverError: what it would have been without a stream, where no text was shown.
     """
     assert live.inlet is not None
-    seen = live.inlet.seen
+    seen, replaces = live.inlet.seen, route.desk.settings.midstream == "replace"
     bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
-    possible = can_go_on(route, live) and not bad_text
-    route.fail(live, broken, after_showing=Verdict.RESUMED if possible else Verdict.RAISE)
-    if route.decided_by is not None and not route.shown:
+    possible = can_go_on(route, live) and (replaces or not bad_text)
+    verdict = Verdict.REPLACED if replaces else Verdict.RESUMED
+    route.fail(live, broken, after_showing=verdict if possible else Verdict.RAISE)
+    if route.decided_by is not None and not seen:
         raise final_error(route)
     if route.decided_by is not None or not possible:
         raise interrupted_error(route, broken, seen)
-    route.resume_after(seen, live)
+    go_on_after(route, seen, live)
 
 
 def watches_silence(route: Route, live: Live) -> bool:
@@ -203,19 +224,18 @@ def watches_silence(route: Route, live: Live) -> bool:
 
 def can_go_on(route: Route, live: Live) -> bool:
     """Could another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
-    never with tools or structured output under way, and only where somebody can be asked to go on.
+    never with tools or structured output under way, and as the settings say: by going on, where somebody can be asked
+    to, or by starting over.
     """
     inlet = live.inlet
     if inlet is None or inlet.opaque or not route.has_backup():
         return False
     if not inlet.seen:
         return not inlet.has_tool_call or inlet.withholds
-    return (
-        route.desk.settings.midstream == "resume"
-        and not route.info.structured
-        and not inlet.has_tool_call
-        and route.can_rephrase()
-    )
+    if route.info.structured or inlet.has_tool_call:
+        return False
+    midstream = route.desk.settings.midstream
+    return midstream == "replace" or (midstream == "resume" and can_rephrase(route))
 
 
 def drop_losers(route: Route, winner: Live) -> Generator[Effect, Any, None]:
@@ -249,11 +269,15 @@ def leave(route: Route) -> None:
     route.finish()
 
 
-def read_answer(live: Live, value: Any) -> Finished:
-    """A whole answer as validators see it; also notes usage and model in the trace."""
-    reading = live.target.reader.read(value)
-    live.attempt.usage, live.attempt.model = reading.usage, reading.model
-    return Finished.of(value, reading, live.target.reader)
+def judge_answer(route: Route, live: Live, value: Any) -> Failure | None:
+    """What is wrong with a whole answer; also notes what it tells of usage and model."""
+    reader = live.target.reader
+    try:
+        reading = reader.read(value)
+    except Exception as error:
+        return own_bug(live.target.name, "its reader's read", error)
+    live.attempt.usage, live.attempt.model, live.told = reading.usage, reading.model, reading.rate_limit
+    return route.judge(Finished.of(value, reading, reader))
 
 
 def _inside_stream(failure: Failure) -> Failure:
@@ -263,6 +287,11 @@ def _inside_stream(failure: Failure) -> Failure:
     if failure.kind in (FailureKind.CONNECTION, FailureKind.UNKNOWN, FailureKind.INVALID_OUTPUT):
         return replace(failure, kind=FailureKind.STREAM_BROKEN)
     return failure
+
+
+def _only_the_end_broke(inlet: Inlet, failure: Failure) -> bool:
+    """All had been said: a connection lost after the finish reason takes nothing away."""
+    return inlet.finish_reason is not None and failure.kind in (FailureKind.CONNECTION, FailureKind.STREAM_BROKEN)
 
 
 def _unjoined() -> Failure:

@@ -54,9 +54,12 @@ def deadline_error(route: Route, *, shown: str = "") -> DeadlineExceeded:
 
 
 def interrupted_error(route: Route, failure: Failure, shown: str) -> StreamInterrupted:
-    """A stream broke after text was shown and nobody could go on."""
-    route.explain_skips("it could not go on from there")
-    headline = f"The stream broke after {len(shown):,} characters and could not be resumed: {failure.message}"
+    """A stream broke after text was shown and nobody could, or may, go on. Whatever the reason: the caller has a part
+    of an answer, which only this error carries.
+    """
+    route.explain_skips("it could not go on from there" if route.decided_by is None else "nobody else may be asked")
+    what = "could not be resumed" if route.decided_by is None else f"nobody else may be asked ({failure.kind})"
+    headline = f"The stream broke after {len(shown):,} characters and {what}: {failure.message}"
     return _caused(
         StreamInterrupted(_told(headline, route), partial=shown, trace=route.trace, failure=failure), failure
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .failure import FailureKind
+from .failure import Failure, FailureKind
 from .trace import Attempt, RouteTrace
 
 
@@ -65,4 +65,22 @@ class TargetParked:
     park_s: float
 
 
-Happening = AttemptStarted | AttemptEnded | AttemptOverdue | RequestServed | RequestLost | CircuitChanged | TargetParked
+@dataclass(frozen=True, slots=True)
+class TargetChecked:
+    """A health check has ended, after `elapsed_s` seconds. `failure` = None when the provider answered."""
+
+    target: str
+    failure: Failure | None
+    elapsed_s: float
+
+
+Happening = (
+    AttemptStarted
+    | AttemptEnded
+    | AttemptOverdue
+    | RequestServed
+    | RequestLost
+    | CircuitChanged
+    | TargetParked
+    | TargetChecked
+)

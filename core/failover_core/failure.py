@@ -81,6 +81,11 @@ class Failure:
     exception: BaseException | None = field(default=None, repr=False, compare=False)
 
 
+def own_bug(target: str, what: str, error: Exception) -> Failure:
+    """The failure of code that belongs to a target's description rather than to its provider, such as its reader."""
+    return Failure(FailureKind.LOCAL_ERROR, f"{target}: {what} raised {type(error).__name__}: {error}", exception=error)
+
+
 class FailoverError(Exception):
     """Base of everything that Failover Kit raises.
 
@@ -109,8 +114,8 @@ class AllTargetsFailed(FailoverError):
 
 
 class RequestRejected(AllTargetsFailed):
-    """The request itself was refused, so nobody else was asked: `failure.kind` says why (invalid_request,
-    content_filtered, context_overflow, local_error). `__cause__` is the original error.
+    """The request itself was refused before any text was shown, so nobody else was asked: `failure.kind` says why
+    (invalid_request, content_filtered, context_overflow, local_error). `__cause__` is the original error.
     """
 
 
@@ -123,7 +128,10 @@ class DeadlineExceeded(FailoverError, TimeoutError):
 
 
 class StreamInterrupted(FailoverError):
-    """A stream broke after part of it had been shown, and could not be resumed.
+    """A stream broke after text had been shown, and could not be resumed, or the rules forbid to ask anybody else.
+
+    Once there is text, this is the error whatever the reason: `failure.kind` says why (`content_filtered` for a refusal
+    in the middle).
 
     Attributes:
         partial: the text that the caller has already received.

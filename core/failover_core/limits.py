@@ -25,6 +25,8 @@ from .settings import Settings
 PROBE_HEAD_START_S = 1.0
 PROBE_Z = 1.28  # a probe that is slower than nine in ten healthy calls does not tell that its target is well again
 LONG_PROMPT_TOKENS = 3000
+HEDGE_Z = 1.9  # 3 % of healthy attempts are later than this
+MAX_HEDGED_PROMPT_TOKENS = 8000  # to have a longer prompt read twice costs more than a tail is worth
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Limit:
         usual_s: what it would be without a head start or a deadline.
         habit: what is usual for it, for the looks before the limit; None = there are none.
         scale: factor on the habit for this request's size.
+        hedge_s: when a second target may be asked although it is not overdue; None = never.
     """
 
     seconds: float
@@ -46,6 +49,7 @@ class Limit:
     usual_s: float = 0.0
     habit: Habit | None = None
     scale: float = 1.0
+    hedge_s: float | None = None
 
     def silence_nats(self, seconds: float) -> float:
         """What it weighs that nothing was heard for so long."""
@@ -73,12 +77,11 @@ def limit_for(
     if not has_backup:
         return None
     given_s = settings.first_token_s if streaming else settings.answer_s
-    racing = settings.hedge != "off" and not info.side_effects
-    if not racing:
+    if not races(settings, info):
         return None if given_s is None else Limit(given_s, kills=True)
     cold_s = _cold_s(info, streaming)
     scale = size_of(info) if streaming else 1.0
-    habit = book.usual(target.name, habit_key(info, streaming), cold_s)
+    habit = book.habits.usual(target.name, habit_key(info, streaming), cold_s)
     known = given_s is None and habit.samples > 0
     seconds = scale * overdue_s(habit, cold_s) if known else given_s or cold_s
     guessed = given_s is None and not known and info.thinking and streaming  # thoughts take as long as they take
@@ -91,7 +94,16 @@ def limit_for(
         if head_start_s < limit.seconds:
             usual_s = seconds if usual_s is None else scale * moment_s(habit, PROBE_Z)
             limit = Limit(head_start_s, counts=False, usual_s=usual_s)
+    elif settings.hedge == "budgeted" and (info.prompt_tokens or 0) <= MAX_HEDGED_PROMPT_TOKENS:
+        own = book.habits.own(target.name, habit_key(info, streaming)) is habit  # what others take says too little
+        hedge_s = scale * moment_s(habit, HEDGE_Z)
+        limit.hedge_s = hedge_s if own and habit.samples and hedge_s < limit.seconds else None
     return limit
+
+
+def races(settings: Settings, info: RequestInfo) -> bool:
+    """May this request be under way at two targets at the same time?"""
+    return settings.hedge != "off" and not info.side_effects
 
 
 def habit_key(info: RequestInfo, streaming: bool) -> HabitKey:
@@ -107,7 +119,7 @@ def stall_limit_s(target: Target, info: RequestInfo, settings: Settings, book: H
     """After how many seconds of silence a stream that has begun is stalled."""
     if settings.stall_s is not None:
         return settings.stall_s
-    return learned_stall_s(book.habit(target.name, ("gap", info.thinking, info.task)))
+    return learned_stall_s(book.habits.own(target.name, ("gap", info.thinking, info.task)))
 
 
 def _cold_s(info: RequestInfo, streaming: bool) -> float:

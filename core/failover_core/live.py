@@ -11,6 +11,7 @@ from .failure import Failure
 from .health.book import HealthBook, Permit
 from .health.habits import HabitKey
 from .health.latency import moment_s
+from .health.ratelimit_headers import RateLimitFacts
 from .health.suspicion import LOOKS
 from .limits import Limit, habit_key, size_of
 from .model import RequestInfo, Target
@@ -20,6 +21,8 @@ from .settings import Settings
 from .stream.inlet import Inlet
 from .telemetry import Telemetry
 from .trace import Attempt
+
+MIN_SILENCE_S = 0.5  # a busy machine is late by itself, and nobody minds such a wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Live:
         value: its answer, once it has one.
         ended: its stream has come to a good end.
         looks: how often it has been looked at while it was silent.
+        hedge_at_s: when a second target may be asked although it is not overdue; None = not any more.
+        told: what came with its answer about the provider's rate limits.
     """
 
     attempt: Attempt
@@ -75,10 +80,21 @@ class Live:
     value: Any = None
     ended: bool = False
     looks: int = 0
+    hedge_at_s: float | None = None
+    told: RateLimitFacts | None = None
+
+    @property
+    def rate_limit(self) -> RateLimitFacts | None:
+        return self.told if self.inlet is None else self.inlet.rate_limit
 
     @property
     def target(self) -> Target:
         return self.attempt.target
+
+    @property
+    def unjoined(self) -> bool:
+        """It was to go on from shown text and has not. To be bad at that is no illness."""
+        return self.inlet is not None and not self.inlet.joined
 
     def look_s(self) -> float | None:
         """When it is looked at next, as long as it is silent and before its limit."""
@@ -87,7 +103,7 @@ class Live:
             return None
         if self.inlet is not None and self.inlet.progress_s is not None:
             return None
-        after_s = limit.scale * moment_s(limit.habit, LOOKS[self.looks][0])
+        after_s = max(MIN_SILENCE_S, limit.scale * moment_s(limit.habit, LOOKS[self.looks][0]))
         return self.began_s + after_s if after_s < limit.seconds else None
 
 
@@ -101,5 +117,6 @@ def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitK
     first_s = inlet.first_content_s - live.began_s
     durations: list[tuple[HabitKey, float]] = [(habit_key(info, True), first_s / size_of(info))]
     if inlet.chunks > 4:
-        durations.append((("gap", info.thinking, info.task), (elapsed_s - first_s) / (inlet.chunks - 1)))
+        gaps_s = elapsed_s - first_s - inlet.idle_s
+        durations.append((("gap", info.thinking, info.task), gaps_s / (inlet.chunks - 1)))
     return durations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from inspect import iscoroutinefunction
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 from .failure import ConfigError
 from .output import PLAIN, OutputReader
@@ -35,9 +36,12 @@ class Target:
         tags: free labels for rules.
         weight: share of the traffic where a policy balances, > 0.
         tier: lower tiers first; targets of one tier are peers.
+        max_concurrent: how many attempts may be under way at a time; more go to the next target. None = any number.
         input_usd_per_million, output_usd_per_million: prices in US dollars a million tokens; None = unknown.
         reader: how to read its outputs.
         resume: `(request, shown_text) -> request` that asks to go on after `shown_text`; None = cannot resume.
+        health_check: a free call that raises when the provider does not answer; run off the hot path where
+            `Settings.health_check_s` asks for it. None = it is not checked.
         source: the object behind the callables (a framework model, a native client), for adapters.
 
     Raises:
@@ -57,10 +61,12 @@ class Target:
     tags: frozenset[str] = frozenset()
     weight: float = 1.0
     tier: int = 0
+    max_concurrent: int | None = None
     input_usd_per_million: float | None = None
     output_usd_per_million: float | None = None
     reader: OutputReader = field(default=PLAIN, repr=False)
     resume: Callable[[Any, str], Any] | None = field(default=None, repr=False)
+    health_check: Callable[[], Any] | None = field(default=None, repr=False)
     source: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,10 +79,19 @@ class Target:
                     f"Target({self.name!r}): {style}= must be a callable that takes the request, not "
                     f"{type(value).__name__}"
                 )
+        if not (hasattr(self.reader, "read") or hasattr(self.reader, "read_chunk")):
+            raise ConfigError(f"Target({self.name!r}): reader= must be an OutputReader, not {self.reader!r}")
         if not any(getattr(self, style) for style in CALL_STYLES):
             raise ConfigError(
                 f"Target({self.name!r}) has nothing to call: pass call=, acall=, stream= or astream=, "
                 f"or write Target.native('openai:MODEL')"
+            )
+        if self.health_check is not None and (
+            not callable(self.health_check) or iscoroutinefunction(self.health_check)
+        ):
+            raise ConfigError(
+                f"Target({self.name!r}): health_check= must be a plain function without arguments, run on a thread of "
+                f"its own, not {self.health_check!r:.80}"
             )
         self._check_quantities()
         for field_name in ("lacks", "tags"):
@@ -99,6 +114,11 @@ class Target:
             usd = getattr(self, price)
             if usd is not None and not (_is(usd, int | float) and isfinite(usd) and usd >= 0):
                 raise ConfigError(f"Target({self.name!r}): {price} must be US dollars, 0 or more, not {usd!r}")
+        if self.max_concurrent is not None and not (_is(self.max_concurrent, int) and self.max_concurrent > 0):
+            raise ConfigError(
+                f"Target({self.name!r}): max_concurrent must be a whole number above 0, or None for any number, not "
+                f"{self.max_concurrent!r}"
+            )
         if window is not None and not (_is(window, int) and window > 0):
             raise ConfigError(
                 f"Target({self.name!r}): context_window_tokens must be a whole number above 0, or None for unknown, "
@@ -142,6 +162,9 @@ class RequestInfo:
         thinking: reasoning was asked for: first tokens come late and that is no fault.
         needs: capabilities that the request uses: "tools", "images", "files", "json_schema", ...
         structured: tools or a response format are in play: such output is never resumed in the middle.
+        json: the answer must be JSON because the API was asked for it (JSON mode, a schema), not only the model
+            in words. Text that is none is rejected; a stream is shown when it is whole. "any" lets the JSON be in a
+            code fence, as models write it that only imitate a JSON mode; "strict" does not.
         side_effects: never run it twice at the same time.
         session: requests of one session stay with one target where a policy balances, as long as it is available.
         task: a label for requests of one kind; latency is learned for each label.
@@ -155,6 +178,7 @@ class RequestInfo:
     thinking: bool = False
     needs: frozenset[str] = frozenset()
     structured: bool = False
+    json: Literal["any", "strict"] | None = None
     side_effects: bool = False
     session: str | None = None
     task: str = ""

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .health.ratelimit_headers import RateLimitFacts
 
 
 @dataclass(slots=True)
@@ -19,6 +22,7 @@ class Reading:
         text: visible text (a delta for a chunk).
         has_content: True when it shows progress: text, a tool call, an image. Keep-alives, role markers and
             empty deltas are False. Reasoning counts as progress, but not as text.
+        only_thoughts: all the progress is reasoning: an answer of nothing else is empty.
         has_tool_call: a tool call, whole or in parts.
         finish_reason: the provider's terminal marker in its own words; None when this value carries none.
         refusal: the provider's own reason when the answer is a refusal or was filtered.
@@ -27,6 +31,7 @@ class Reading:
         model: the model that says it answered.
         opaque: content that is no text, reasoning or tool call, such as an image or a value of unknown type. A
             stream that has shown such content is never continued by another target.
+        rate_limit: what the response's headers say of the provider's limits.
     """
 
     text: str = ""
@@ -38,10 +43,16 @@ class Reading:
     usage: Mapping[str, int] | None = None
     model: str | None = None
     opaque: bool = False
+    rate_limit: RateLimitFacts | None = None
+    only_thoughts: bool = False
 
 
 class OutputReader(Protocol):
-    """Adapters and native targets implement it for their own output types."""
+    """Adapters and native targets implement it for their own output types.
+
+    A reader may also have `plain_text(chunk) -> str | None`: all of a chunk, when it is nothing but visible text. It
+    spares the engine a `Reading` for each of the thousands of chunks of a long stream.
+    """
 
     @property
     def expects_finish(self) -> bool:
@@ -74,6 +85,9 @@ class PlainReader:
         if isinstance(chunk, str):
             return Reading(text=chunk, has_content=bool(chunk))
         return Reading(has_content=True, opaque=True)
+
+    def plain_text(self, chunk: Any) -> str | None:
+        return chunk if isinstance(chunk, str) else None
 
     def with_text(self, chunk: Any, text: str) -> Any:
         return text

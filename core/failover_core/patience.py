@@ -16,6 +16,9 @@ from .limits import stall_limit_s
 from .live import Live
 from .route import Route
 
+KNOCK_S, MAX_KNOCK_S = 0.5, 8.0
+MAX_KNOCKS = 200  # with doubling pauses: almost half an hour
+
 
 def next_wait(route: Route) -> Wait:
     """Until when there is nothing to do unless an attempt says something."""
@@ -26,11 +29,30 @@ def next_wait(route: Route) -> Wait:
         time_s = live.inlet.release_at_s() if live.inlet is not None else None
         if time_s is None:
             time_s = _due_s(route, live)
+            hedge_s = live.hedge_at_s
+            if hedge_s is not None and hedge_s > route.now and (time_s is None or hedge_s < time_s):
+                time_s = hedge_s
         else:
             holding = True
         if time_s is not None and (until_s is None or time_s < until_s):
             until_s = time_s
+    if (until_s is None or until_s == route.deadline_s) and route.knocks < MAX_KNOCKS and not holding:
+        again_s = _knock_s(route)
+        until_s = again_s if until_s is None or (again_s is not None and again_s < until_s) else until_s
     return Wait(until_s, holding)
+
+
+def _knock_s(route: Route) -> float | None:
+    """When to ask again for leave to ask somebody else: everybody under way is overdue, and those who are left had no
+    room, or were taking their traffic back by shares.
+    """
+    if not all(live.attempt.overdue for live in route.live.values()):
+        return None
+    backup_s = route.backup_from_s()
+    if backup_s is None:
+        return None
+    route.knocks += 1
+    return max(backup_s, route.now + min(MAX_KNOCK_S, KNOCK_S * 2.0 ** (route.knocks - 1)))
 
 
 def overdue(route: Route) -> Iterator[Live]:

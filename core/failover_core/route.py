@@ -14,18 +14,21 @@ from .choice import Choice
 from .context import AttemptContext
 from .effects import Start
 from .events import AttemptEnded, AttemptStarted
-from .failure import Failure, FailureKind
+from .failure import Failure, FailureKind, own_bug
 from .health.book import Permit
 from .health.breaker import Admission
 from .health.suspicion import LOOKS, RACE_NATS
-from .limits import limit_for
+from .limits import habit_key, limit_for, races
 from .live import Desk, Live, durations_of
 from .model import RequestInfo, Target
 from .output import Finished
 from .policy.guards import Style, roomier
 from .policy.verdicts import RULES, NextTarget, may_go_on, retry_delay_s
 from .stream.inlet import Inlet
-from .trace import Attempt, RouteTrace, Seam, Verdict
+from .trace import Attempt, RouteTrace, Verdict
+
+PATIENT_KNOCKS = 5  # some 15 s of waiting for silent targets, see `patience`
+PUSHBACK = (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED)
 
 
 class Route:
@@ -58,20 +61,23 @@ class Route:
         self.detailed = desk.telemetry.detailed
         self.streaming = style in ("stream", "astream")
         self.live: dict[int, Live] = {}
-        self.shown = ""
-        self._broken = ""
+        self.shown = self.continues = ""
+        self.broken: Live | None = None
         self.last_failure: Failure | None = None
         self.decided_by: Failure | None = None
         self._request = request
-        self._choice = Choice(desk, trace, candidates)
+        self.choice = Choice(desk, trace, candidates, (info.prompt_tokens or 0) + (info.max_output_tokens or 0))
         self.now = self._began_s = now
         self._retries: dict[str, int] = {}
         self.retry: tuple[Target, float, str] | None = None
         self._waited = False
+        self.knocks = 0
         given_s, own_s = desk.settings.deadline_s, info.deadline_s
         limit_s = given_s if own_s is None or (given_s is not None and given_s < own_s) else own_s
         self.deadline_s = None if limit_s is None else now + limit_s
-        desk.book.request_began(now)
+        desk.book.traffic.request_began(now)
+        if desk.settings.hedge == "budgeted":
+            desk.book.traffic.earn_hedge()
 
     # -- choosing ---------------------------------------------------------------------------------------------
 
@@ -82,43 +88,52 @@ class Route:
             if self.now < at_s:
                 return None
             self.retry = None
-            permit = self.desk.book.admit(target.name, self.now)
+            permit = self.choice.admit(target, self.now)
             if permit is not None:
                 return self._start(target, permit, why)
         if self._attempts_left <= 0:
             return None
         for live in self.live.values():
             if not live.attempt.overdue:
-                return None
-        chosen = self._choice.best(self.now)
+                return self._hedge(live) if live.hedge_at_s is not None and live.hedge_at_s <= self.now else None
+        chosen = self.choice.best(self.now, waiting=bool(self.live))
         if chosen is not None:
             return self._start(*chosen, self._why(chosen[1]))
-        return None if self.live else self._last_resort()
+        return None if self.live and self.knocks < PATIENT_KNOCKS else self._last_resort()
+
+    def _hedge(self, live: Live) -> Start | None:
+        """A second attempt before the first is overdue; not while a provider asks for less traffic."""
+        live.hedge_at_s = None
+        if any(attempt.kind in PUSHBACK for attempt in self.trace.attempts):
+            return None
+        chosen = self.choice.hedge_for(live.target, self.now)
+        return None if chosen is None else self._start(*chosen, "hedge")
 
     def _last_resort(self) -> Start | None:
         patience_s = 0.0 if self._waited else self.desk.settings.retry_after_patience_s
         if self.deadline_s is not None:
             patience_s = min(patience_s, self.deadline_s - self.now)
-        found = self._choice.soonest(self.now, patience_s)
+        found = self.choice.soonest(self.now, patience_s)
         if found is None:
             return None
         target, permit_or_time = found
         if isinstance(permit_or_time, Permit):
             return self._start(target, permit_or_time, "last resort")
         self._waited = True
-        self.retry = (target, permit_or_time, "rate limit over")
+        busy = self.desk.book.snapshot[target.name].is_busy
+        self.retry = (target, permit_or_time, "was busy" if busy else "rate limit over")
         return None
 
     def _why(self, permit: Permit) -> str:
         if self.shown:
-            return "resume"
+            return self.desk.settings.midstream
         if any(live.attempt.overdue for live in self.live.values()):
             return "overdue"
         if self.trace.attempts:
             return "failed over"
         return "probe" if permit.how is Admission.PROBE else "first"
 
-    def _start(self, target: Target, permit: Permit, why: str) -> Start:
+    def _start(self, target: Target, permit: Permit, why: str) -> Start | None:
         number = len(self.trace.attempts) + 1
         attempt = Attempt(number, target, why, self.now - self._began_s)
         self.trace.attempts.append(attempt)
@@ -129,7 +144,9 @@ class Route:
         settings = self.desk.settings
         if self.streaming:
             tokens, hold_s, whole = settings.hold_back_tokens, settings.hold_back_s, settings.hold_tool_calls
-            live.inlet = Inlet(target, tokens, hold_s, self.shown, hold_tool_calls=whole)
+            live.inlet = Inlet(target, tokens, hold_s, self.continues, hold_tool_calls=whole)
+            if whole and self.info.json is not None:
+                live.inlet.withhold()
         probing = permit.how is Admission.PROBE
         live.limit = limit = limit_for(
             target,
@@ -146,11 +163,17 @@ class Route:
         live.looks = 0 if quiet > 0.0 and state.quiet(self.now) + LOOKS[0][1] >= RACE_NATS else 1
         if limit is not None and len(self.live) > 1:  # slow requests are raced, so to be slow at one tells nothing
             limit.counts, live.looks = False, len(LOOKS)
+        elif limit is not None and limit.hedge_s is not None:
+            live.hedge_at_s = self.now + limit.hedge_s
         if self.detailed:
             self.desk.telemetry.emit(AttemptStarted(self.trace.request_id, attempt))
         context = AttemptContext(target, number, self.trace.request_id, remaining_s)
-        resume = target.resume if self.shown else None
-        request = self._request if resume is None else resume(self._request, self.shown)
+        resume = target.resume if self.continues else None
+        try:
+            request = self._request if resume is None else resume(self._request, self.continues)
+        except Exception as error:
+            self.fail(live, own_bug(target.name, "its resume callable", error))
+            return None
         limits_silence = self.streaming and settings.stall_s is not None
         watched = limit is not None or remaining_s is not None or limits_silence
         return Start(number, context, request, watched, live.apart)
@@ -170,7 +193,7 @@ class Route:
 
     def backup_from_s(self) -> float | None:
         """When another target could be asked; None = never."""
-        return self._choice.next_available_s(self.now) if self._attempts_left > 0 else None
+        return self.choice.next_available_s(self.now) if self._attempts_left > 0 else None
 
     @property
     def _attempts_left(self) -> int:
@@ -180,12 +203,13 @@ class Route:
         return self.deadline_s is None or at_s < self.deadline_s
 
     def explain_skips(self, else_because: str) -> None:
-        self._choice.explain(self.now, else_because)
+        self.choice.explain(self.now, else_because)
 
     # -- settling ---------------------------------------------------------------------------------------------
 
     def judge(self, finished: Finished) -> Failure | None:
-        return judge(finished, self.desk.settings.validators, checks=self.desk.settings.output_checks)
+        settings = self.desk.settings
+        return judge(finished, settings.validators, checks=settings.output_checks, demand=self.info.json)
 
     def fail(self, live: Live, failure: Failure, *, after_showing: Verdict | None = None) -> None:
         """Settle a failed attempt and decide what comes next; `decided_by` is set when nobody else may be asked.
@@ -194,32 +218,37 @@ class Route:
         be asked again.
         """
         rule = RULES[failure.kind]
-        self.desk.book.failed(live.permit, self.now, failure, rule.evidence_nats, parks=rule.parks)
+        nats = 0.0 if live.unjoined and failure.kind is FailureKind.INVALID_OUTPUT else rule.evidence_nats
+        self.desk.book.failed(live.permit, self.now, failure, nats, parks=rule.parks)
         self.last_failure = failure
         verdict = after_showing or Verdict.NEXT
-        our_own_words = bool(self.shown) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
-        if not may_go_on(failure.kind, self.desk.settings) and not our_own_words:
+        our_own_words = bool(self.continues) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
+        spare = live.attempt.why == "hedge" and len(self.live) > 1  # what it says decides nothing: nobody needed it
+        if not may_go_on(failure.kind, self.desk.settings) and not our_own_words and not spare:
             self.decided_by = failure
             verdict = Verdict.RAISE
         elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
+        elif after_showing is None and rule.same_target and races(self.desk.settings, self.info):
+            if failure.kind is not FailureKind.RATE_LIMITED:
+                self.choice.stumbled(live.target)
         elif rule.next_target is NextTarget.ROOMIER:
             smaller = f"its window is not larger than that of {live.target.name}"
-            self._choice.keep(lambda target: roomier(target, live.target), smaller)
+            self.choice.keep(lambda target: roomier(target, live.target), smaller)
         self._close(live, verdict, failure)
 
     def _plan_retry(self, live: Live, failure: Failure) -> bool:
-        target = live.target
-        retries = self._retries.get(target.name, 0)
-        if len(self.live) > 1 or self._attempts_left <= self._choice.count_available(self.now):
-            return False  # another attempt is under way, or every attempt left is needed for another target
-        delay_s = retry_delay_s(
-            failure, self.desk.settings, retries=retries, healthy=live.was_healthy, draw=self.desk.rng.random()
-        )
+        target, untried = live.target, self.choice.count_available(self.now)
+        others = [other.attempt for other in self.live.values() if other is not live]
+        if self._attempts_left <= untried or (others and untried) or not all(other.overdue for other in others):
+            return False  # every attempt left is needed for another target, or another attempt may do
+        retries, draw = self._retries.get(target.name, 0), self.desk.rng.random()
+        settings, idle = self.desk.settings, bool(others)
+        delay_s = retry_delay_s(failure, settings, retries, healthy=live.was_healthy, idle=idle, draw=draw)
         if delay_s is None or not self._in_time(self.now + delay_s):
             return False
         state = self.desk.book.snapshot[target.name]
-        if state.available_in_s(self.now + delay_s) > 0.0 or not self.desk.book.spend_retry():
+        if state.available_in_s(self.now + delay_s) > 0.0 or not self.desk.book.traffic.spend_retry():
             return False
         self._retries[target.name] = retries + 1
         self.retry = (target, self.now + delay_s, "retry")
@@ -227,7 +256,8 @@ class Route:
 
     def succeed(self, live: Live) -> None:
         """Settle the attempt whose output went to the caller, and teach the target's habits."""
-        self.desk.book.answered(live.permit, self.now, durations_of(live, self.info, self.now))
+        durations = durations_of(live, self.info, self.now)
+        self.desk.book.answered(live.permit, self.now, durations, live.rate_limit)
         self.trace.target = live.target
         self._close(live, Verdict.ANSWERED)
 
@@ -242,11 +272,13 @@ class Route:
         on by itself has its permit settled later.
         """
         if not live.attempt.overdue:
-            self._choice.again(live.target)
-        elif live.limit is not None and live.attempt.number < winner.attempt.number:
+            self.choice.again(live.target)
+        outrun = live.attempt.overdue or live.inlet is None or live.inlet.first_content_s is None
+        if outrun and live.limit is not None and live.attempt.number < winner.attempt.number:
             nats = live.limit.silence_nats(self.now - live.began_s)
             reason = f"{winner.target.name} was faster"
-            self.desk.book.lost(live.permit, self.now, nats, reason, runs_on=runs_on)
+            hedged = None if live.attempt.overdue else habit_key(self.info, self.streaming)
+            self.desk.book.lost(live.permit, self.now, nats, reason, runs_on=runs_on, hedged=hedged)
         if runs_on:
             self._close(live, Verdict.LOST)
         else:
@@ -269,24 +301,3 @@ class Route:
         """The trace, complete."""
         self.trace.elapsed_s = self.now - self._began_s
         return self.trace
-
-    # -- resuming a broken stream -----------------------------------------------------------------------------
-
-    def can_rephrase(self) -> bool:
-        """Is there a target left that can be asked to go on from shown text?"""
-        return self._choice.any_left(_can_resume)
-
-    def resume_after(self, shown: str, broken: Live) -> None:
-        """From now on attempts are asked to go on after `shown`."""
-        self.shown = shown
-        self._broken = broken.target.name
-        if shown:
-            self._choice.keep(_can_resume, "it cannot go on from an answer that has begun")
-
-    def joined(self, live: Live) -> None:
-        """Note where the caller's text changes hands."""
-        self.trace.seams.append(Seam(len(self.shown), self._broken, live.target.name))
-
-
-def _can_resume(target: Target) -> bool:
-    return target.resume is not None

@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 from .failure import ConfigError
 from .output import Validator
 
-Hedge = Literal["off", "overdue"]
-Midstream = Literal["resume", "raise"]
+Hedge = Literal["off", "overdue", "budgeted"]
+Midstream = Literal["resume", "replace", "raise"]
 OnRejection = Literal["raise", "next"]
+Recovery = Literal["staged", "fast"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +30,28 @@ class Settings:
         retry_after_patience_s: wait for a Retry-After up to this long rather than leave the target.
         max_attempts: for one request, everything counted.
         backoff_s: upper bound of the first jittered wait before a same-target retry; doubles with each one.
-        hedge: "overdue" races the next target against one that is late, "off" waits for it.
-        midstream: what to do when a stream breaks after text was shown.
+        hedge: "overdue" races the next target against one that is late, "off" waits for it. "budgeted" also races a
+            target of another failure domain before that, once an attempt has said nothing for longer than 97 % of its
+            target's good ones: at most 3 % more calls, which are billed ("The Tail at Scale", Dean & Barroso 2013).
+            Never for requests with side effects or prompts known to exceed 8,000 tokens.
+        midstream: what to do when a stream breaks after text was shown: "resume" asks the next target to go on right
+            there, "replace" starts over with it and puts a `StreamRestarted` in place of a chunk, "raise" does neither.
+            Inside tool calls and structured output it is always "raise".
         on_content_filter: "raise" shows the provider's refusal to the caller, "next" asks another target.
         on_invalid_request: the same for requests that a provider calls invalid.
         hold_back_tokens, hold_back_s: hold the start of a stream back until that many tokens (counted as 4
             characters each) or that long after the first content, so that early faults stay invisible.
-        hold_tool_calls: show tool calls of a stream only when they are whole and the stream has ended well, so that a
-            fault inside one stays invisible.
+        hold_tool_calls: show tool calls of a stream, and JSON that was asked for, only when they are whole and the
+            stream has ended well, so that a fault inside them stays invisible.
         retry_budget_tokens, retry_budget_refill: a shared bucket pays 1 for each same-target retry, each third
             or later attempt and each attempt on an unhealthy target; every request puts `refill` back.
             (Finagle's RetryBudget; 20 and .25 keep a full outage at 1.25 attempts a request.)
+        recovery: "staged" gives a target that was down its traffic back in stages, so that what has just come up is not
+            run over; "fast" all of it after one good answer, which suits providers much larger than your traffic.
         park_s: how long a target rests after auth, billing, quota and missing-model errors.
+        health_check_s: how often a target that has no traffic is checked with its free call (`Target.health_check`), on
+            a thread off the hot path; None = never. 30 is a good value. A check sees an outage of the network, the
+            gateway or the key before a request does, and its end before the cooldown's; not one of the model alone.
         validators: judges of finished output, in addition to the built-in ones (`output_checks=False` drops these).
 
     Raises:
@@ -64,12 +75,14 @@ class Settings:
     hold_tool_calls: bool = True
     retry_budget_tokens: float = 20.0
     retry_budget_refill: float = 0.25
+    recovery: Recovery = "staged"
     park_s: float = 300.0
+    health_check_s: float | None = None
     output_checks: bool = True
     validators: tuple[Validator, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("deadline_s", "first_token_s", "stall_s", "answer_s"):
+        for name in ("deadline_s", "first_token_s", "stall_s", "answer_s", "health_check_s"):
             _check(self, name, lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0, or None")
         for name in ("retry_after_patience_s", "backoff_s", "hold_back_s", "retry_budget_refill", "park_s"):
             _check(self, name, lambda v: _number(v) and v >= 0, "a number that is not negative")
@@ -81,6 +94,7 @@ class Settings:
             ("midstream", Midstream),
             ("on_content_filter", OnRejection),
             ("on_invalid_request", OnRejection),
+            ("recovery", Recovery),
         ):
             words = get_args(choice)
             _check(self, name, lambda v, words=words: v in words, "one of " + ", ".join(map(repr, words)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from .events import AttemptEnded, AttemptOverdue, CircuitChanged, Happening, RequestLost, TargetParked
+from .events import AttemptEnded, AttemptOverdue, CircuitChanged, Happening, RequestLost, TargetChecked, TargetParked
 from .trace import Verdict
 
 Listener = Callable[[Happening], None]
@@ -53,6 +53,8 @@ def _log(event: Happening) -> None:
             logger.info("request %s: %s", request_id, attempt.line())
         case AttemptOverdue(request_id, attempt, limit_s):
             logger.info("request %s: %s is overdue after %.2f s", request_id, attempt.target.name, limit_s)
+        case TargetChecked(target, failure, elapsed_s) if failure is not None:
+            logger.info("%s: health check failed after %.2f s: %s", target, elapsed_s, failure.kind)
         case RequestLost(trace, error):
             logger.error("request %s was lost: %s", trace.request_id, error)
         case _:

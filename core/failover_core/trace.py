@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from .failure import Failure, FailureKind
 from .model import Target
@@ -21,6 +21,7 @@ class Verdict(StrEnum):
     RAISE = "raise"  # failed; the error went to the caller
     LOST = "lost"  # another attempt won the race
     RESUMED = "resumed"  # broke after text was shown; another target went on
+    REPLACED = "replaced"  # broke after text was shown; another target started over
     CANCELLED = "cancelled"  # the caller went away, or the deadline passed
 
 
@@ -31,7 +32,8 @@ class Attempt:
     Args:
         number: 1 for the first attempt of the request.
         target: the target asked.
-        why: why this target now: "first", "retry", "failed over", "overdue", "probe", "last resort", "resume".
+        why: why this target now: "first", "retry", "failed over", "overdue", "hedge", "probe", "last resort", "resume",
+            "replace".
         started_s: seconds since the request started.
         first_token_s: seconds from the attempt's start to its first content; None before that.
         elapsed_s: seconds from the attempt's start to its end.
@@ -89,11 +91,38 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Where a stream was joined: after `offset_chars` of shown text, from one target's answer to another's."""
+    """Where a stream changed hands, from the target that broke to the one that went on.
+
+    Args:
+        offset_chars: of text had been shown.
+        kind: "resume" = the answer goes on right there; "replace" = it starts over, and what was shown is void.
+    """
 
     offset_chars: int
     broken: str
     resumed: str
+    kind: Literal["resume", "replace"] = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestarted:
+    """Comes in place of a chunk with `Settings(midstream="replace")`: forget the answer so far, it starts over.
+
+    Args:
+        broken: the target whose answer broke off.
+        target: the one whose answer follows, from its beginning.
+        void_chars: length of the text that was shown since the beginning, or since the last restart, and is void.
+        kind: what broke it.
+    """
+
+    broken: str
+    target: str
+    void_chars: int
+    kind: FailureKind
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plain form that adapters pass on under "failover_restart"."""
+        return {**asdict(self), "kind": self.kind.value}
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +133,7 @@ class RouteTrace:
         request_id: 16 hexadecimal digits.
         attempts: oldest first.
         skipped: target name -> why it was not asked.
-        seams: joints of a resumed stream.
+        seams: where a stream changed hands.
         target: the target whose answer the caller got, None if there was none.
         elapsed_s: seconds from the request's start to its end.
     """
@@ -142,7 +171,7 @@ class RouteTrace:
             "elapsed_s": _rounded(self.elapsed_s),
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "skipped": dict(self.skipped),
-            "seams": [{"offset_chars": s.offset_chars, "broken": s.broken, "resumed": s.resumed} for s in self.seams],
+            "seams": [asdict(seam) for seam in self.seams],
         }
 
     def explain(self) -> str:

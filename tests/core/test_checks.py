@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from failover_core import FailureKind, OutputRejected
-from failover_core.checks import built_in, judge, loops_at_the_end
+from failover_core.checks import built_in, holds_json, json_demand, judge, loops_at_the_end
 from failover_core.output import PLAIN, Finished
+from failover_core.providers import ResponseFormat
 from failover_core.testing.scripted import ScriptedReader
 
 GOOD = Finished("All is well.", "All is well.", has_content=True, finish_reason="stop", reader=ScriptedReader())
@@ -209,3 +212,80 @@ def test_a_list_of_different_numbers_is_no_loop(numbers: list[int]) -> None:
 def test_long_texts_take_no_time() -> None:
     """The check runs once on each answer; a megabyte of near repetition must not hang it."""
     assert not loops_at_the_end("".join(f"{n % 7}abcdefghijklmnopqrstuvwxyz0123456789" for n in range(30_000)) + PROSE)
+
+
+# -- JSON where JSON was asked for ----------------------------------------------------------------------------------
+
+FENCED = '```json\n{"a": 1}\n```'
+
+
+@pytest.mark.parametrize(
+    ("text", "any_", "strict"),
+    [
+        ('{"a": 1}', True, True),
+        (" \n[1, 2]\n", True, True),
+        ('"a word"', True, True),
+        (FENCED, True, False),
+        (f"Here it is:\n{FENCED}\nAnything else?", True, False),
+        ("```\n[]\n```", True, False),
+        ('{"a": 1', False, False),
+        ('{"a": 1} and so on', False, False),
+        ("```json\n{oops}\n```", False, False),
+        ("I cannot say.", False, False),
+        ("[" * 100_000, True, True),
+    ],
+)
+def test_json_is_what_parses(text: str, any_: bool, strict: bool) -> None:
+    assert (holds_json(text, "any"), holds_json(text, "strict")) == (any_, strict)
+
+
+def test_nobody_minds_prose_where_no_json_was_asked_for() -> None:
+    assert built_in(GOOD) is None
+    failure = built_in(GOOD, "any")
+    assert failure is not None
+    assert (failure.kind, failure.message) == (
+        FailureKind.INVALID_OUTPUT,
+        "JSON was asked for, and the answer does not parse",
+    )
+
+
+def test_answers_without_text_are_not_judged_as_json() -> None:
+    """A tool call instead of an answer, and an object that its library has parsed already."""
+    assert built_in(replace(GOOD, has_tool_call=True), "strict") is None
+    assert built_in(replace(GOOD, text=""), "strict") is None
+
+
+def test_a_refusal_is_told_as_one_where_json_was_asked_for() -> None:
+    failure = built_in(replace(GOOD, refusal="no"), "strict")
+    assert failure is not None
+    assert failure.kind is FailureKind.CONTENT_FILTERED
+
+
+class Trip(BaseModel):
+    city: str
+
+
+@pytest.mark.parametrize(
+    ("response_format", "demand"),
+    [
+        (None, None),
+        ("json", "any"),
+        ("text", None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, "any"),
+        ({"type": "json_schema", "json_schema": {"name": "t", "schema": {}}}, "any"),
+        ({"type": "json_schema", "json_schema": {"name": "t", "schema": {}, "strict": True}}, "strict"),
+        ({"type": "grammar"}, None),
+        (ResponseFormat({"type": "object"}), "strict"),
+        (ResponseFormat({"type": "object"}, strict=False), "any"),
+        (Trip, "any"),
+    ],
+)
+def test_what_a_response_format_demands(response_format: Any, demand: str | None) -> None:
+    assert json_demand(response_format) == demand
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=20))
+def test_whatever_json_writes_is_json(value: Any) -> None:
+    assert holds_json(json.dumps(value), "strict")
+    assert holds_json(json.dumps(value, ensure_ascii=False, indent=2), "strict")

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from failover_core import Failover, FailoverError, FailureKind, RequestInfo, StreamInterrupted
+from failover_core import Failover, FailoverError, FailureKind, RequestInfo, StreamInterrupted, StreamRestarted
 from failover_core.testing.scripted import Finish, ScriptedError
-from stepping import Stepper, failover_of, scripted
+from stepping import START_S, Stepper, failover_of, scripted
 
 ANSWER = (
     "The quick brown fox jumps over the lazy dog, and then it sleeps all day in the green grass behind the old barn."
@@ -32,8 +32,8 @@ RULES = st.fixed_dictionaries(
     {
         "max_attempts": st.integers(1, 6),
         "same_target_retries": st.integers(0, 2),
-        "hedge": st.sampled_from(["overdue", "off"]),
-        "midstream": st.sampled_from(["resume", "raise"]),
+        "hedge": st.sampled_from(["overdue", "off", "budgeted"]),
+        "midstream": st.sampled_from(["resume", "replace", "raise"]),
         "deadline_s": st.sampled_from([None, 20.0]),
         "answer_s": st.sampled_from([None, 5.0]),
         "first_token_s": st.sampled_from([None, 5.0]),
@@ -81,12 +81,34 @@ class Ledger:
         )
 
 
+def accustom(failover: Failover) -> None:
+    """Everybody is known to answer in a second, so there are hedges where the settings want them."""
+    for name in ("a", "b", "c"):
+        for number in range(30):
+            permit = failover._book.admit(name, START_S - 100.0)
+            assert permit is not None
+            timed = [((what, False, ""), 1.0) for what in ("first_token", "answer")]
+            failover._book.answered(permit, START_S - 99.0 + number, timed)
+
+
+def valid(emitted: list[Any]) -> list[Any]:
+    """What the caller still has who follows the announcements of restarts."""
+    restarts = [place for place, chunk in enumerate(emitted) if isinstance(chunk, StreamRestarted)]
+    before = [0, *(place + 1 for place in restarts)]
+    for begin, end in zip(before, restarts, strict=False):
+        text = "".join(chunk for chunk in emitted[begin:end] if isinstance(chunk, str))
+        assert emitted[end].void_chars == len(text)
+    return emitted[before[-1] :]
+
+
 class Story:
     """A stepper fed with drawn events until the request is over or the caller goes away."""
 
     def __init__(self, data: st.DataObject, style: Any) -> None:
         self.data = data
         failover = failover_of("a", scripted("b"), "c", **data.draw(RULES))
+        if data.draw(st.booleans()):
+            accustom(failover)
         self.ledger = Ledger(failover)
         self.request = Stepper(failover, style, data.draw(INFO))
         self.said: Counter[int] = Counter()  # words sent by each attempt
@@ -102,12 +124,14 @@ class Story:
         request, draw = self.request, self.data.draw
         actions = []
         if request.until_s is not None:
-            actions.append("time")
+            actions += ["time", "much time"]
         if request.running:
             actions += ["answer", "answer", "fail", "rubbish", "a moment"]
         action = draw(st.sampled_from([*actions, "leave"] if draw(st.integers(0, 30)) == 30 else actions))
         if action == "time":
             request.times_out()
+        elif action == "much time":
+            self.wait(len(request.started))
         elif action == "leave":
             request.close()
         elif action == "a moment":
@@ -119,6 +143,13 @@ class Story:
                 request.fails(name, ERRORS[draw(st.sampled_from(sorted(ERRORS)))]())
             else:
                 self.speak(number, name, rubbish=action == "rubbish")
+
+    def wait(self, asked: int) -> None:
+        """Until somebody else is asked, or nothing more comes of waiting."""
+        request = self.request
+        for _ in range(6):
+            if not request.done and request.until_s is not None and len(request.started) == asked:
+                request.times_out()
 
     def speak(self, number: int, name: str, *, rubbish: bool) -> None:
         request = self.request
@@ -175,7 +206,7 @@ def test_any_stream(data: st.DataObject) -> None:
     assert request.done
     assert story.ledger.is_balanced()
     assert request.error is None or isinstance(request.error, FailoverError)
-    text = "".join(chunk for chunk in request.emitted if isinstance(chunk, str))
+    text = "".join(chunk for chunk in valid(request.emitted) if isinstance(chunk, str))
     whole = "".join(WORDS)
     assert whole.startswith(text), "a patchwork"
     if request.trace.target is not None:
@@ -188,7 +219,7 @@ def test_any_stream(data: st.DataObject) -> None:
     for attempt in request.trace.attempts:
         if attempt.verdict == "answered":
             assert attempt.failure is None
-        if attempt.verdict in ("next", "retry", "raise", "resumed"):
+        if attempt.verdict in ("next", "retry", "raise", "resumed", "replaced"):
             assert attempt.failure is not None
 
 

@@ -140,7 +140,7 @@ def test_the_deadline_is_a_timeout_for_those_who_expect_one() -> None:
 
 
 def test_the_deadline_s_cause_is_the_last_failure_before_it() -> None:
-    request = Stepper(failover_of("a", "b", deadline_s=8.0, same_target_retries=0))
+    request = Stepper(failover_of("a", "b", deadline_s=8.0, same_target_retries=0, max_attempts=2))
     request.fails("a", DOWN)
     request.times_out()
     assert isinstance(request.error, DeadlineExceeded)

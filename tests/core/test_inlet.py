@@ -36,6 +36,7 @@ class PieceReader:
         return Reading(
             text=piece.text,
             has_content=bool(piece.text or piece.thought or piece.tool),
+            only_thoughts=piece.thought and not piece.text and not piece.tool,
             has_tool_call=piece.tool,
             finish_reason=piece.finish,
             refusal=piece.refusal,
@@ -97,6 +98,27 @@ def test_reasoning_is_content_but_no_text() -> None:
     stream.take(Piece(thought=True), NOW)
     assert (stream.first_content_s, stream.text_chars, stream.text) == (NOW, 0, "")
     assert stream.ready(NOW + 0.3)
+
+
+def test_thoughts_alone_are_no_answer() -> None:
+    stream = inlet()
+    stream.take(Piece(thought=True), NOW)
+    stream.take(Piece(finish="stop"), NOW)
+    assert not stream.finished().has_content
+    stream.take(Piece("so"), NOW)
+    assert stream.finished().has_content
+
+
+def test_white_space_before_the_first_word_is_neither_shown_nor_progress() -> None:
+    stream = inlet(hold_back_tokens=1)
+    for second in range(40):
+        stream.take(Piece(" "), NOW + second)
+    assert not stream.ready(NOW + 99)
+    assert (stream.progress_s, stream.finished().has_content) == (None, False)
+    stream.take(Piece("word"), NOW + 99)
+    stream.take(Piece(" "), NOW + 100)
+    assert (stream.first_content_s, stream.progress_s) == (NOW + 99, NOW + 100)
+    assert stream.text == " " * 40 + "word "
 
 
 def test_a_refusal_is_never_shown_before_it_was_judged() -> None:

@@ -65,6 +65,15 @@ def test_resume_must_be_callable() -> None:
         Target("primary", call=answer, resume=True)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("cap", [0, -1, 2.0, True, "2"])
+def test_caps_are_whole_numbers_above_zero(cap: Any) -> None:
+    assert Target("primary", call=answer, max_concurrent=3).max_concurrent == 3
+    with pytest.raises(
+        ConfigError, match=r"Target\('primary'\): max_concurrent must be a whole number above 0, or None"
+    ):
+        Target("primary", call=answer, max_concurrent=cap)
+
+
 @pytest.mark.parametrize("weight", [0, -1, inf, nan, "2", None])
 def test_weights_are_positive_numbers(weight: Any) -> None:
     with pytest.raises(ConfigError, match=r"Target\('primary'\): weight must be a number above 0, not "):

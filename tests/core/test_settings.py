@@ -21,10 +21,11 @@ AMOUNTS = [
 ]
 COUNTS = {"same_target_retries": 0, "max_attempts": 1, "hold_back_tokens": 0}
 CHOICES = {
-    "hedge": ("overdue", "off"),
-    "midstream": ("resume", "raise"),
+    "hedge": ("overdue", "off", "budgeted"),
+    "midstream": ("resume", "raise", "replace"),
     "on_content_filter": ("raise", "next"),
     "on_invalid_request": ("raise", "next"),
+    "recovery": ("staged", "fast"),
 }
 
 

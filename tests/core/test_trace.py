@@ -135,5 +135,5 @@ def test_seams_are_told() -> None:
     request.sends("b", text)
     request.finishes("b")
     told = request.trace.as_dict()
-    assert told["seams"] == [{"offset_chars": 44, "broken": "a", "resumed": "b"}]
+    assert told["seams"] == [{"offset_chars": 44, "broken": "a", "resumed": "b", "kind": "resume"}]
     assert (told["target"], told["switched"]) == ("b", True)

@@ -117,6 +117,16 @@ def test_a_message_joined_from_two_targets_is_foreign_to_both() -> None:
     assert new.response_metadata == {}
 
 
+def test_a_message_that_was_started_over_is_its_last_author_s() -> None:
+    seams = [{"offset_chars": 3, "broken": "a", "resumed": "o", "kind": "replace"}]
+    metadata = {"model_provider": "openai", "failover": {"target": "o", "seams": seams}}
+    message = AIMessage("new", response_metadata=metadata)
+
+    (new,) = made_portable([message], OPENAI)
+
+    assert new is message
+
+
 def test_messages_written_by_hand_are_left_alone() -> None:
     history: list[BaseMessage] = [
         SystemMessage("Be brief."),

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, ChatMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from langchain_failover.reader import MessageReader, WithheldChunk, as_chunk, as_result, result_as_chunk
+from langchain_failover.reader import MessageReader, as_chunk, as_result, result_as_chunk
 
 
 def result(message: AIMessage, info: dict[str, Any] | None = None, output: dict[str, Any] | None = None) -> ChatResult:
@@ -89,13 +89,9 @@ def test_role_markers_and_usage_are_no_content() -> None:
     assert not reader.read_chunk(chunk(content=[])).has_content
 
 
-def test_a_piece_of_a_tool_call_and_of_withheld_text() -> None:
+def test_a_piece_of_a_tool_call() -> None:
     piece = chunk(tool_call_chunks=[{"name": "f", "args": "{", "id": "1", "index": 0}])
-    withheld = WithheldChunk.of(chunk(content='{"a"'))
-
     assert MessageReader().read_chunk(piece).has_tool_call
-    reading = MessageReader().read_chunk(withheld)
-    assert (reading.text, reading.has_tool_call) == ('{"a"', True)
 
 
 def test_a_model_that_has_named_a_finish_reason_is_expected_to_do_it_again() -> None:

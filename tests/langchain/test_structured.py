@@ -133,6 +133,24 @@ def test_a_response_format_is_checked_too() -> None:
     assert message.response_metadata["failover"]["attempts"][0]["kind"] == "invalid_output"
 
 
+@pytest.mark.parametrize("style", ["invoke", "stream"])
+@pytest.mark.parametrize("said", ["no JSON, but quite a lot of words instead of it", '{"a": 1'])
+def test_json_mode_is_checked_and_withheld_too(said: str, style: str) -> None:
+    settings = Settings(same_target_retries=0, hold_back_tokens=0, hold_back_s=0.0)
+    llm = ChatFailover(targets=[FakeModel([said[:4], said[4:]]), FakeModel('{"a": 1}')], settings=settings)
+    bound = llm.bind(response_format={"type": "json_object"})
+
+    message = bound.invoke("hi") if style == "invoke" else sum_of(bound.stream("hi"))
+
+    assert message.text == '{"a": 1}'
+    assert message.response_metadata["failover"]["attempts"][0]["kind"] == "invalid_output"
+
+
+def sum_of(chunks: Any) -> Any:
+    first, *rest = chunks
+    return sum(rest, first)
+
+
 def test_json_mode_without_a_schema_gives_any_object() -> None:
     llm = ChatFailover(targets=[FakeModel("no JSON"), FakeModel('{"a": 1}')], settings=QUICK)
 

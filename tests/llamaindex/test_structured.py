@@ -81,6 +81,19 @@ def test_an_answer_that_does_not_fit_goes_to_the_next(kind: str, llms: Shop) -> 
         assert 1 == first.calls == second.calls
 
 
+@pytest.mark.parametrize("one", ["OpenAI", "openai:"])
+def test_prose_where_json_mode_was_asked_for_goes_to_the_next(one: str, llms: Shop) -> None:
+    wanted = {"type": "json_object"} if one == "OpenAI" else "json"
+    with ProviderServer("This is no object at all, in any way.") as first, ProviderServer('{"a": 1}') as second:
+        settings = Settings(same_target_retries=0, hold_back_tokens=0, hold_back_s=0.0)
+        llm = FailoverLLM([llms.make(one, first), llms.make(one, second)], settings=settings)
+        asked = [ChatMessage("Give me json.")]
+        assert llm.chat(asked, response_format=wanted).message.content == '{"a": 1}'
+        chunks = list(llm.stream_chat(asked, response_format=wanted))
+        assert "".join(chunk.delta or "" for chunk in chunks) == '{"a": 1}'
+        assert 2 == first.calls == second.calls
+
+
 @pytest.mark.parametrize("lacks", [set(), {"json_schema"}])
 def test_native_models_without_schemas_call_a_tool_instead(lacks: set[str], llms: Shop) -> None:
     with ProviderServer() as server:

@@ -64,6 +64,7 @@ class Model:
 
 
 primary = Target("primary", call=answer, acall=answer_async, stream=words, astream=words_async)
+checked = Failover([Target("checked", call=answer, health_check=lambda: None)], Settings(health_check_s=30))
 described = Target(
     "eu-backup",
     call=Model(),

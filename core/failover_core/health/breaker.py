@@ -12,7 +12,7 @@ Rules:
       ^                ^                                   |                    |
       |                +-------------failure---------------+-----suspicion------+
 
-Cooldown: min(12 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
+Cooldown: min(10 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
 its ejection multiplier in the same way). A raced probe makes nobody wait, which allows such short cooldowns. One that
 fails at once costs nothing; one that falls silent costs an answer, so after a silent fault the cooldown is the time of
 15 requests, up to 40 s, and a request larger than usual leaves the probe to a smaller one for 10 s.
@@ -31,7 +31,7 @@ from enum import StrEnum
 from math import inf
 
 BASE_COOLDOWN_S = 5.0
-MAX_COOLDOWN_S = 12.0
+MAX_COOLDOWN_S = 10.0
 RELAPSE_COOLDOWN_S = 15.0
 RARE_COOLDOWN_S = 40.0
 REQUESTS_BETWEEN_PROBES = 15.0
