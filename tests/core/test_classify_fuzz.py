@@ -152,23 +152,30 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-def best_ms(case: object) -> float:
-    return min(timeit.repeat(lambda: classify(case), number=1, repeat=25)) * 1000  # type: ignore[arg-type]
+SAMPLE = "x" * (MEGABYTE // 10)
+
+
+def looks(case: object) -> float:
+    """The work of classifying, in units of a plain look at each of a million characters, measured at the same time: what
+    is asked here is how much is read, not how fast this machine is.
+    """
+    work_s = min(timeit.repeat(lambda: classify(case), number=1, repeat=15))  # type: ignore[arg-type]
+    look_s = 10 * min(timeit.repeat(lambda: sum(map(ord, SAMPLE)), number=1, repeat=5))
+    return work_s / look_s
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS)
-def test_a_megabyte_of_anything_takes_less_than_a_millisecond(fragment: str) -> None:
+def test_a_megabyte_of_anything_is_not_read_to_its_end(fragment: str) -> None:
     text = fragment * (MEGABYTE // len(fragment))
     cases = [ErrorReport(status=status, message=text) for status in (None, 400)] + [RuntimeError(text)]
-    # The best of several runs: other processes share the machine, and what is measured here is how much is read.
-    assert max(map(best_ms, cases)) < 1.0
+    assert max(map(looks, cases)) < 0.3
 
 
 @settings(max_examples=60, deadline=None)
 @given(parts=st.lists(st.sampled_from(FRAGMENTS) | PROSE, min_size=1, max_size=4), status=st.sampled_from([None, 400]))
 def test_a_megabyte_of_any_mixture(parts: list[str], status: int | None) -> None:
     unit = "".join(parts) or "x"
-    assert best_ms(ErrorReport(status=status, message=unit * (MEGABYTE // len(unit)))) < 2.0
+    assert looks(ErrorReport(status=status, message=unit * (MEGABYTE // len(unit)))) < 0.7
 
 
 def test_a_huge_body_of_an_exception_is_not_walked_to_its_end() -> None:
@@ -185,7 +192,7 @@ def test_a_huge_body_of_an_exception_is_not_walked_to_its_end() -> None:
     endless: list[Any] = [{"message": "x"}]
     endless.append(endless)
     for body in (wide, deep, endless, [wide] * 1000, b'{"message": "x' + b"y" * MEGABYTE):
-        assert best_ms(WithBody(body)) < 1.0
+        assert looks(WithBody(body)) < 0.3
 
 
 # -- secrets ---------------------------------------------------------------------------------------

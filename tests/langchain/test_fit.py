@@ -153,7 +153,13 @@ def test_models_that_think_without_being_asked(
 ) -> None:
     llm = ChatFailover(targets=[make(kind, first, **options)])
 
-    assert llm._request([HumanMessage("hi")], None, {})[1].thinking is expected
+    assert llm._request([HumanMessage("hi")], None, {}, streaming=True)[1].thinking is expected
+
+
+def test_gemini_thinks_by_default_but_not_so_long_that_a_whole_answer_may_take_a_minute(first: ProviderServer) -> None:
+    llm = ChatFailover(targets=[make("google", first)])
+    assert not llm._request([HumanMessage("hi")], None, {})[1].thinking
+    assert llm._request([HumanMessage("hi")], None, {"thinking_budget": 9000})[1].thinking
 
 
 def test_gemini_2_cannot_do_tools_together_with_a_schema(first: ProviderServer) -> None:
