@@ -19,6 +19,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import merge_configs
 
 from failover_core.context import current_attempt
+from failover_core.stale import PastStale, past_stale
 
 from .callee import Callee
 from .dialects import Dialect, Wire, dialect_of, wire_for
@@ -116,7 +117,9 @@ class WrappedModel(Callee):
         return as_result(quietly(self._publicly, call, "invoke"))
 
     async def _acall(self, request: ModelRequest) -> ChatResult:
-        call = self._prepare(request, "acall")
+        return await past_stale(self._answered, self._prepare(request, "acall"))
+
+    async def _answered(self, call: _Prepared) -> ChatResult:
         if call.direct:
             result: ChatResult = await call.runnable._agenerate(call.messages, **call.options)
             return result
@@ -132,7 +135,9 @@ class WrappedModel(Callee):
         return iter([result_as_chunk(call.runnable._generate(call.messages, **call.options))])
 
     def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
-        call = self._prepare(request, "astream")
+        return PastStale(self._opened, self._prepare(request, "astream"))
+
+    def _opened(self, call: _Prepared) -> AsyncIterator[ChatGenerationChunk]:
         if not call.direct:
             return as_achunks(quiet_aiterator(self._publicly, call, "astream"))
         if call.runnable._should_stream(async_api=True, **{**call.options, "stream": True}):

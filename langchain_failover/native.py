@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from math import ceil
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
@@ -29,6 +30,7 @@ from failover_core.providers import (
     ToolSpec,
 )
 from failover_core.providers.chat import Part
+from failover_core.providers.native import attempt_timeout_s
 
 from .callee import Callee
 from .dialects import Dialect, Wire
@@ -117,8 +119,16 @@ class NativeCallee(Callee):
         asked["thinking"] = _thinking(options)
         known = {*_SAME_NAME, *_OWN_WORDS, *BINDING_OPTIONS}
         rest = {name: value for name, value in options.items() if name not in known}
+        if isinstance(options.get("timeout"), int | float):
+            rest = _limited(rest, attempt_timeout_s(options["timeout"]), google=provider == "google")
         messages = [_message(message) for message in request.messages]
         return ChatRequest(messages, stop=tuple(request.stop or ()), options={provider: rest} if rest else {}, **asked)
+
+
+def _limited(options: dict[str, Any], timeout_s: float, *, google: bool) -> dict[str, Any]:
+    if google:
+        return {**options, "http_options": {"timeout": ceil(1000 * timeout_s), **(options.get("http_options") or {})}}
+    return {**options, "timeout": timeout_s}
 
 
 def _message(message: BaseMessage) -> ChatMessage:

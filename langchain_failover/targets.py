@@ -32,7 +32,8 @@ def wrap(model: BaseChatModel | RunnableBindingBase[Any, Any], **facts: Any) -> 
     Args:
         model: a chat model, or a binding around one.
         facts: `name`, `provider`, `model`, `region`, `tier`, `weight`, `tags`, `lacks`, `context_window_tokens` and
-            the prices of `Target`, and its `health_check`. What is left out is taken from the model and its `profile`.
+            the prices of `Target`, its `max_concurrent` and `health_check`. What is left out is taken from the model
+            and its `profile`.
 
     Raises:
         ConfigError: for anything but a chat model, or facts that `Target` refuses.
@@ -122,6 +123,11 @@ def _of_string(spec: str) -> Target:
 
 
 def _callee_for(target: Target) -> Callee:
+    if type(target.source).__module__.startswith("llamaindex_failover"):
+        raise ConfigError(
+            f"The target {target.name!r} does not speak LangChain: give targets=[...] that do as well, under the same "
+            "names; then failover= shares their health"
+        )
     if type(target.source).__module__.startswith("failover_core.providers"):
         from .native import NativeCallee
 

@@ -9,17 +9,16 @@ from typing import Any
 
 from llama_index.core.llms import LLM
 
+from failover_core.stale import PastStale, past_stale
+
 from .attempt import Attempt
-from .errors import not_built, of_a_closed_loop
+from .errors import not_built
 from .families import GEMINI, OTHER, Facts, Family, facts_of, family_of
 from .gemini import mend
 from .reader import ResponseReader
 from .requests import Request
 from .retries import switch_off
 
-# An SDK's client keeps connections of event loops that are gone, as after each `asyncio.run`. The first use of one in
-# another loop fails, and drops it; the SDK's own retries, switched off here, used to hide that.
-STALE_CONNECTIONS = 10
 _END = object()
 
 
@@ -103,29 +102,16 @@ class LLMAdapter:
 
     async def acall(self, request: Request) -> Any:
         llm = await self._abuilt()
-        for _ in range(STALE_CONNECTIONS):
-            try:
-                return await self._acall(llm, request)
-            except Exception as error:
-                if not of_a_closed_loop(error):
-                    raise
-        return await self._acall(llm, request)
+        return await past_stale(self._acall, llm, request)
 
     async def astream(self, request: Request) -> AsyncIterator[Any]:
         llm = await self._abuilt()
-        for tries_left in reversed(range(STALE_CONNECTIONS)):
-            begun = False
-            chunks = self._astream(llm, request)
-            try:
-                async for chunk in chunks:
-                    begun = True
-                    yield chunk
-                return
-            except Exception as error:
-                if begun or not tries_left or not of_a_closed_loop(error):
-                    raise
-            finally:
-                await chunks.aclose()
+        chunks = PastStale(self._astream, llm, request)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
 
     async def _acall(self, llm: LLM, request: Request) -> Any:
         with self._attempt(llm, request, "a") as attempt:

@@ -74,17 +74,6 @@ def true_error(error: Exception) -> Exception:
     return OutputRejected(f"the answer was ended: {reason}", kind=kind)
 
 
-def of_a_closed_loop(error: BaseException) -> bool:
-    """Does an error come of a connection whose event loop is gone? SDKs wrap it as a connection error."""
-    seen = 0
-    cause: BaseException | None = error
-    while cause is not None and seen < 10:
-        if isinstance(cause, RuntimeError) and str(cause) == "Event loop is closed":
-            return True
-        cause, seen = cause.__cause__ or cause.__context__, seen + 1
-    return False
-
-
 class OwnErrors:
     """A context in which the error of a failover with a single target can also be caught as that target's own: nobody
     has to rewrite an `except` for an LLM that is wrapped for its circuit breaker or its deadline only.

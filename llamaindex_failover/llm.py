@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from llama_index.core.base.llms.types import LLMMetadata
@@ -13,6 +13,7 @@ from llama_index.core.types import PydanticProgramMode
 
 from failover_core import ConfigError, Failover, RequestInfo, Settings, Target
 from failover_core.policy.ranking import Policy
+from failover_core.settings import SETTING_NAMES
 
 from .families import OTHER
 from .instrumentation import install
@@ -34,14 +35,16 @@ class FailoverLLM(StructuredEndpoints):
             messages and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
         settings: the rules; see `failover_core.Settings`.
         policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`.
-        failover: in place of `targets`, the `failover` of another `FailoverLLM`, to share what is known of its targets.
+        failover: the `failover` of another `FailoverLLM`, of a `ChatFailover`, or a `Failover`: health is shared by the
+            targets' names. Its targets and settings hold where none are given.
         show_attempts: report each attempt as a span of its own to LlamaIndex's instrumentation. By default one call is
             seen, whatever it took.
         kwargs: fields of any LlamaIndex LLM: `system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...
             Prompt settings that are left out are taken from the first target that has them.
 
     Raises:
-        ConfigError: no targets, two of one name, a failover among them, an LLM that cannot work.
+        ConfigError: no targets, two of one name, a failover among them, an LLM that cannot work, an argument that
+            does not exist.
 
     Every response carries the way it came in `additional_kwargs["failover"]`; a streamed one, on its last chunk.
     """
@@ -68,11 +71,13 @@ class FailoverLLM(StructuredEndpoints):
         show_attempts: bool = False,
         **kwargs: Any,
     ) -> None:
+        self._refuse_unknown(kwargs)
         if failover is None:
             made = as_targets(targets)
             failover = Failover(made, settings if settings is not None else default_settings(made), policy)
         elif targets or settings is not None:
-            raise ConfigError("failover= brings its own targets and settings: pass either it or targets=")
+            made = as_targets(targets or failover.targets)
+            failover = Failover(made, settings or failover.settings, policy, health_of=failover)
         adapters = [adapter_of(target) for target in failover.targets]
         llms = [adapter.llm for adapter in adapters if adapter.llm is not None]
         fields: dict[str, Any] = {
@@ -92,6 +97,17 @@ class FailoverLLM(StructuredEndpoints):
         names = [target.name for target in failover.targets]
         self._payload = {"class_name": self.class_name(), **self._metadata.model_dump(), "targets": names}
         install()
+
+    @classmethod
+    def _refuse_unknown(cls, kwargs: Iterable[str]) -> None:
+        """LlamaIndex's LLMs pass over what they do not know; a deadline that never holds is worse than an error."""
+        for name in kwargs:
+            if name in SETTING_NAMES:
+                raise ConfigError(f"FailoverLLM({name}=...): this is a setting, write settings=Settings({name}=...)")
+            if name not in cls.model_fields:
+                near = get_close_matches(name, [*cls.model_fields, "failover"], n=1)
+                hint = f", did you mean {near[0]}=?" if near else "; options of the models go to the models themselves"
+                raise ConfigError(f"FailoverLLM({name}=...): there is no such argument{hint}")
 
     @classmethod
     def class_name(cls) -> str:
@@ -149,8 +165,8 @@ class FailoverLLM(StructuredEndpoints):
         return _rebuilt, (type(self), self._arguments())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> FailoverLLM:
-        """Its targets are copied too, as far as they can be; health starts afresh."""
-        return type(self)(**deepcopy(self._arguments(), memo), callback_manager=self.callback_manager)
+        """Health is shared by all copies; and most LLMs that have been used could not be copied."""
+        return self.model_copy()
 
     def _arguments(self) -> dict[str, Any]:
         fields = [name for name in type(self).model_fields if name not in ("callback_manager", "rate_limiter")]

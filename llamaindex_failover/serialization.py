@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 TARGETS, SETTINGS = "failover_targets", "failover_settings"
 _SECRET = re.compile(r"key|token(?!s)|secret|passw|auth|credential|header|cookie|signature|session", re.I)
-_FACTS = ("region", "context_window_tokens", "weight", "tier", "max_concurrent")
+_PRICES = ("input_usd_per_million", "output_usd_per_million")
+_FACTS = ("region", "context_window_tokens", "weight", "tier", "max_concurrent", *_PRICES)
 _NATIVE_OPTIONS = ("base_url", "timeout_s")
 
 
@@ -75,7 +76,7 @@ def _config_of(llm: LLM) -> dict[str, Any]:
 
 def _target_from_data(data: Mapping[str, Any]) -> Target:
     config = dict(data.get("config") or {})
-    options = {name: data[name] for name in (*_FACTS, "tags", "lacks") if data.get(name)}
+    options = {name: data[name] for name in (*_FACTS, "tags", "lacks") if data.get(name) is not None}
     if "native" in data:
         return Target.native(data["native"], name=data["name"], **options, **config)
     if "llm" not in data:

@@ -29,8 +29,8 @@ def wrap(llm: LLM | Callable[[], LLM], name: str | None = None, **options: Any) 
             target's failure, and it is tried again at the next call.
         name: under which health is kept; None = from the class and the model, such as "OpenAI:gpt-4o".
         options: fields of `Target`: `provider`, `model`, `region`, `context_window_tokens`, `lacks`, `tags`,
-            `weight`, `tier`, `health_check`. They go before what the LLM says of itself, and are all that is known of a
-            function's LLM.
+            `weight`, `tier`, `max_concurrent`, the prices, `health_check`. They go before what the LLM says of itself,
+            and are all that is known of a function's LLM.
 
     Raises:
         ConfigError: for anything else, an unknown option, or an LLM of a model that its class does not know.
@@ -84,6 +84,8 @@ def as_target(spec: Any) -> Target:
         return wrap(target)
     if isinstance(target.source, LLMAdapter):
         return target
+    if type(target.source).__module__.startswith("langchain_failover"):
+        raise _not_ours(target)
     return _of_native(target) if _is_native(target) else _of_functions(target)
 
 
@@ -115,9 +117,13 @@ def adapter_of(target: Target) -> LLMAdapter:
     """
     if isinstance(target.source, LLMAdapter):
         return target.source
-    raise ConfigError(
-        f"The target {target.name!r} does not speak LlamaIndex: build the Failover with FailoverLLM(...).failover, or "
-        "give its targets to FailoverLLM(targets=[...])"
+    raise _not_ours(target)
+
+
+def _not_ours(target: Target) -> ConfigError:
+    return ConfigError(
+        f"The target {target.name!r} does not speak LlamaIndex: give targets=[...] that do as well, under the same "
+        "names; then failover= shares their health"
     )
 
 

@@ -9,6 +9,9 @@ import pytest
 from sybil import Document
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from failover_core.model import TARGET_FACTS
+from failover_core.policy.ranking import POLICIES
+from failover_core.settings import SETTING_NAMES
 from failover_core.testing import ProviderServer
 
 README = Path(__file__).parent.parent / "README.md"
@@ -28,6 +31,12 @@ def providers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ProviderServer]]
             monkeypatch.setenv(name, "test")
         openai.refuse()
         yield [openai, anthropic, google]
+
+
+def test_everything_that_can_be_set_is_explained() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in sorted(SETTING_NAMES | TARGET_FACTS) if f"`{name}`" not in text] == []
+    assert [name for name in POLICIES if f'`"{name}"`' not in text] == []
 
 
 def test_every_example_of_the_readme_runs(providers: list[ProviderServer], capsys: pytest.CaptureFixture[str]) -> None:

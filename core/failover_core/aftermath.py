@@ -31,8 +31,11 @@ class Aftermath:
             if inlet is not None:
                 inlet.take(event.value, event.at_s)
             return
-        failure = self._failure(event)
         book, permit = self._desk.book, self._live.permit
+        if isinstance(event, Elapsed) and inlet is not None and inlet.first_content_s is not None:
+            book.cancelled(permit, event.at_s)  # it has begun to answer, and nobody needs the rest
+            return
+        failure = self._failure(event)
         if failure is None:
             durations = durations_of(self._live, self._info, event.at_s)
             book.answered(permit, event.at_s, durations, self._live.rate_limit)

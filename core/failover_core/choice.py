@@ -43,8 +43,8 @@ class Choice:
         states, candidates = self._book.snapshot, self._candidates
         if self._trace.attempts and (doubted := self._book.doubted(now)):
             candidates = sorted(candidates, key=lambda target: (target.tier, target.name in doubted))
-        if waiting and self._stumbled and not self.count_available(now, at_most=1):
-            self._out -= self._stumbled
+        if waiting:
+            self.reconsider(now)
         for target in candidates:
             if target.name in self._out or states[target.name].available_in_s(now) > 0.0:
                 continue
@@ -109,8 +109,9 @@ class Choice:
         return soonest_s
 
     def any_left(self, fits: Callable[[Target], bool]) -> bool:
-        """Is there an untried candidate like this?"""
-        return any(fits(target) for target in self._rest())
+        """Is there a candidate like this that has not been tried, or has only stumbled?"""
+        out = self._out - self._stumbled
+        return any(target.name not in out and fits(target) for target in self._candidates)
 
     def keep(self, fits: Callable[[Target], bool], else_because: str) -> None:
         """Leave out the untried candidates that do not fit."""
@@ -123,6 +124,11 @@ class Choice:
     def stumbled(self, target: Target) -> None:
         """It failed, but may do better in a moment: a second try of it is better than to wait for a silent target."""
         self._stumbled.add(target.name)
+
+    def reconsider(self, now: float) -> None:
+        """Those that stumbled may be asked once more, if nobody else is left."""
+        if self._stumbled and not self.count_available(now, at_most=1):
+            self._out -= self._stumbled
 
     def again(self, target: Target) -> None:
         """It was asked, but nothing speaks against asking it once more."""

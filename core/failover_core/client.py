@@ -15,6 +15,7 @@ from .drivers.world import RealWorld, World
 from .effects import Flow
 from .engine import answer_flow, plan, stream_flow
 from .failure import ConfigError
+from .forks import Chance
 from .health.book import HealthBook
 from .health.latency import typical_s
 from .health.state import TargetHealth, TargetState
@@ -47,7 +48,8 @@ class Failover:
         targets: `Target`s, native specs such as "openai:gpt-4o-mini", or plain callables `request -> answer`
             (coroutine functions for async use), in order of preference.
         settings: the rules; the defaults suit interactive use.
-        policy: "priority", "weighted", or a function; see `failover_core.policy.ranking`.
+        policy: "priority", "weighted", "fastest", "least_busy", "cheapest", or a function; see
+            `failover_core.policy.ranking`.
         world: clock and threads of synchronous code; tests pass a simulated one.
         rng: source of jitter and of random choices.
         health_of: share the health and the listeners of another `Failover`: targets of one name are one target.
@@ -78,7 +80,7 @@ class Failover:
         self.targets = checked_targets(targets)
         shared = health_of._world if health_of is not None else None
         self._world: World = world or shared or RealWorld()
-        rng = rng if rng is not None else Random()
+        rng = rng if rng is not None else Chance()
         self._telemetry: Telemetry = Telemetry() if health_of is None else health_of._telemetry
         if on_event is not None:
             self._telemetry.subscribe(on_event)
@@ -117,8 +119,7 @@ class Failover:
 
         Raises:
             AllTargetsFailed, RequestRejected, NoTargetAvailable, DeadlineExceeded: with `.attempts`, and the last
-            original
-                error as `__cause__`.
+                original error as `__cause__`.
         """
         route = self._plan(request, info, "call", self._world.now())
         return sync.run(answer_flow(route), self._world)

@@ -130,7 +130,7 @@ def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, No
             inlet.held.append(chunk)
         if inlet.first_content_s == route.now:
             live.hedge_at_s = None
-            route.desk.book.heard(live.permit, route.now)
+            route.desk.book.heard(live.permit)
         if inlet.hopeless or inlet.bug is not None:
             route.now = yield Cancel(event.number)
             failure = inlet.bug or _unjoined()
@@ -154,7 +154,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
         return None
     stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
     relay = Relay(inlet, route.now)
-    relay.stall_s = stall_s if watches_silence(route, live) else None
+    watch_silence(route, live, relay, stall_s)
     relay.deadline_s = route.deadline_s
     if inlet.finish_reason is not None:
         relay.wait_for_last_words(route.now)
@@ -165,7 +165,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
             chunk = relay.take(event.value, route.now)
             if chunk is not None:
                 route.now = yield Emit(chunk)
-                relay.quiet_since_s += route.now - event.at_s
+                relay.reader_back(event.at_s, route.now)
             elif inlet.bug is not None:
                 route.now = yield Cancel(live.attempt.number)
                 return inlet.bug
@@ -180,7 +180,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
             if route.past_deadline() and not over:
                 raise deadline_error(route, shown=inlet.seen)
             if not over:
-                relay.stall_s = stall_s if watches_silence(route, live) else None
+                watch_silence(route, live, relay, stall_s)
             if relay.until_s is not None and route.now >= relay.until_s:
                 route.now = yield Cancel(live.attempt.number)
                 if over:
@@ -205,6 +205,7 @@ def go_on_or_raise(route: Route, live: Live, broken: Failure) -> None:
         FailoverError: what it would have been without a stream, where no text was shown.
     """
     assert live.inlet is not None
+    route.choice.reconsider(route.now)
     seen, replaces = live.inlet.seen, route.desk.settings.midstream == "replace"
     bad_text = bool(seen) and broken.kind is FailureKind.INVALID_OUTPUT  # more of it would not make it better
     possible = can_go_on(route, live) and (replaces or not bad_text)
@@ -217,18 +218,31 @@ def go_on_or_raise(route: Route, live: Live, broken: Failure) -> None:
     go_on_after(route, seen, live)
 
 
-def watches_silence(route: Route, live: Live) -> bool:
-    """A given limit always holds, a learned one only where attempts are limited at all and somebody could take over."""
-    return route.desk.settings.stall_s is not None or (live.limit is not None and can_go_on(route, live))
+def watch_silence(route: Route, live: Live, relay: Relay, stall_s: float) -> None:
+    """A given limit always holds, a learned one only where attempts are limited at all, and not before somebody could
+    take over.
+    """
+    relay.stall_s, relay.not_before_s = stall_s, 0.0
+    if route.desk.settings.stall_s is None:
+        backup_s = route.backup_from_s() if live.limit is not None and may_change_hands(route, live) else None
+        if backup_s is None:
+            relay.stall_s = None
+        else:
+            relay.not_before_s = backup_s
 
 
 def can_go_on(route: Route, live: Live) -> bool:
-    """Could another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
+    """Could another target take over now?"""
+    return may_change_hands(route, live) and route.has_backup()
+
+
+def may_change_hands(route: Route, live: Live) -> bool:
+    """May another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
     never with tools or structured output under way, and as the settings say: by going on, where somebody can be asked
     to, or by starting over.
     """
     inlet = live.inlet
-    if inlet is None or inlet.opaque or not route.has_backup():
+    if inlet is None or inlet.opaque:
         return False
     if not inlet.seen:
         return not inlet.has_tool_call or inlet.withholds

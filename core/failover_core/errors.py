@@ -33,7 +33,9 @@ def final_error(route: Route) -> FailoverError:
         return interrupted_error(route, failure, route.shown)
     if RULES[failure.kind].next_target is not NextTarget.YES:
         target = next(attempt.target.name for attempt in route.trace.attempts if attempt.failure is failure)
-        headline = f"{target} refused the request ({failure.kind}): {failure.message}"
+        local = failure.kind is FailureKind.LOCAL_ERROR
+        what = f"The call of {target} failed on this side" if local else f"{target} refused the request"
+        headline = f"{what} ({failure.kind}): {failure.message}"
         return _caused(RequestRejected(_told(headline, route), trace=route.trace, failure=failure), failure)
     asked = len({attempt.target.name for attempt in route.trace.attempts})
     headline = f"No target answered ({asked} asked, {_seconds(route)}):"
@@ -57,8 +59,16 @@ def interrupted_error(route: Route, failure: Failure, shown: str) -> StreamInter
     """A stream broke after text was shown and nobody could, or may, go on. Whatever the reason: the caller has a part
     of an answer, which only this error carries.
     """
-    route.explain_skips("it could not go on from there" if route.decided_by is None else "nobody else may be asked")
-    what = "could not be resumed" if route.decided_by is None else f"nobody else may be asked ({failure.kind})"
+    if route.decided_by is not None:
+        what, skipped = f"nobody else may be asked ({failure.kind})", "nobody else may be asked"
+    elif route.desk.settings.midstream == "raise":
+        what, skipped = "was not resumed, as midstream='raise' says", "midstream='raise'"
+    elif route.info.structured:
+        what = "cannot be resumed, since tools or structured output were asked for"
+        skipped = "nobody goes on with such an answer"
+    else:
+        what, skipped = "could not be resumed", "it could not go on from there"
+    route.explain_skips(skipped)
     headline = f"The stream broke after {len(shown):,} characters and {what}: {failure.message}"
     return _caused(
         StreamInterrupted(_told(headline, route), partial=shown, trace=route.trace, failure=failure), failure

@@ -24,11 +24,11 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptOverdue:
-    """An attempt is later than its target's habit; `limit_s` is what it was given, in seconds."""
+    """An attempt is waited for no longer, `elapsed_s` seconds after its start: another target may be asked as well."""
 
     request_id: str
     attempt: Attempt
-    limit_s: float
+    elapsed_s: float
 
 
 @dataclass(frozen=True, slots=True)

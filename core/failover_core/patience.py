@@ -51,8 +51,11 @@ def _knock_s(route: Route) -> float | None:
     backup_s = route.backup_from_s()
     if backup_s is None:
         return None
-    route.knocks += 1
-    return max(backup_s, route.now + min(MAX_KNOCK_S, KNOCK_S * 2.0 ** (route.knocks - 1)))
+    if route.now >= route.knock_s:  # keep-alives must not use up the knocks, nor put them off
+        route.knocks += 1
+        route.desk.book.traffic.refill()  # where no more requests come, nobody else pays for those that wait
+        route.knock_s = route.now + min(MAX_KNOCK_S, KNOCK_S * 2.0 ** (route.knocks - 1))
+    return max(backup_s, route.knock_s)
 
 
 def overdue(route: Route) -> Iterator[Live]:
@@ -63,14 +66,14 @@ def overdue(route: Route) -> Iterator[Live]:
             continue
         if live.inlet is not None and live.inlet.release_at_s() is not None:
             continue
-        late_s = route.now - live.began_s
+        elapsed_s = route.now - live.began_s
         if live.look_s() is not None:
             if not _too_silent(route, live):
                 continue
         elif live.limit.counts:
-            route.desk.book.overdue(live.permit, route.now, f"no answer in {late_s:.1f} s")
+            route.desk.book.overdue(live.permit, route.now, f"no answer in {elapsed_s:.1f} s")
         live.attempt.overdue = True
-        route.desk.telemetry.emit(AttemptOverdue(route.trace.request_id, live.attempt, late_s))
+        route.desk.telemetry.emit(AttemptOverdue(route.trace.request_id, live.attempt, elapsed_s))
         yield live
 
 

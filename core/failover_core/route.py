@@ -71,7 +71,7 @@ class Route:
         self._retries: dict[str, int] = {}
         self.retry: tuple[Target, float, str] | None = None
         self._waited = False
-        self.knocks = 0
+        self.knocks, self.knock_s = 0, 0.0  # how often it has asked for leave in vain, and when it asks again
         given_s, own_s = desk.settings.deadline_s, info.deadline_s
         limit_s = given_s if own_s is None or (given_s is not None and given_s < own_s) else own_s
         self.deadline_s = None if limit_s is None else now + limit_s
@@ -230,7 +230,7 @@ class Route:
         elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif after_showing is None and rule.same_target and races(self.desk.settings, self.info):
-            if failure.kind is not FailureKind.RATE_LIMITED:
+            if failure.kind is not FailureKind.RATE_LIMITED:  # to race it would mean more refusals
                 self.choice.stumbled(live.target)
         elif rule.next_target is NextTarget.ROOMIER:
             smaller = f"its window is not larger than that of {live.target.name}"

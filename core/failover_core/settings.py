@@ -44,7 +44,8 @@ class Settings:
         hold_tool_calls: show tool calls of a stream, and JSON that was asked for, only when they are whole and the
             stream has ended well, so that a fault inside them stays invisible.
         retry_budget_tokens, retry_budget_refill: a shared bucket pays 1 for each same-target retry, each third
-            or later attempt and each attempt on an unhealthy target; every request puts `refill` back.
+            or later attempt and each attempt on an unhealthy target; every request puts `refill` back, and again
+            each time that it has waited in vain.
             (Finagle's RetryBudget; 20 and .25 keep a full outage at 1.25 attempts a request.)
         recovery: "staged" gives a target that was down its traffic back in stages, so that what has just come up is not
             run over; "fast" all of it after one good answer, which suits providers much larger than your traffic.

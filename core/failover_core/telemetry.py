@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from .events import AttemptEnded, AttemptOverdue, CircuitChanged, Happening, RequestLost, TargetChecked, TargetParked
+from .failure import RequestRejected
 from .trace import Verdict
 
 Listener = Callable[[Happening], None]
@@ -51,11 +52,12 @@ def _log(event: Happening) -> None:
             logger.warning("%s: circuit %s -> %s (%s)", target, old, new, reason)
         case AttemptEnded(request_id, attempt) if attempt.verdict is not Verdict.ANSWERED:
             logger.info("request %s: %s", request_id, attempt.line())
-        case AttemptOverdue(request_id, attempt, limit_s):
-            logger.info("request %s: %s is overdue after %.2f s", request_id, attempt.target.name, limit_s)
+        case AttemptOverdue(request_id, attempt, elapsed_s):
+            logger.info("request %s: %s is overdue after %.2f s", request_id, attempt.target.name, elapsed_s)
         case TargetChecked(target, failure, elapsed_s) if failure is not None:
             logger.info("%s: health check failed after %.2f s: %s", target, elapsed_s, failure.kind)
         case RequestLost(trace, error):
-            logger.error("request %s was lost: %s", trace.request_id, error)
+            level = logging.WARNING if isinstance(error, RequestRejected) else logging.ERROR  # the caller's, or ours
+            logger.log(level, "request %s was lost: %s", trace.request_id, error)
         case _:
             logger.debug("%s", event)

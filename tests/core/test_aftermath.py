@@ -13,6 +13,7 @@ from failover_core import Failover, FailureKind, OutputRejected, Settings, Targe
 from failover_core.drivers.world import RealWorld
 from failover_core.effects import Chunk, Elapsed, Ended, Event, Failed, Returned
 from failover_core.health.breaker import CircuitState
+from failover_core.health.latency import COLD_ANSWER_S
 from failover_core.testing.clock import VirtualLoop, VirtualWorld
 from failover_core.testing.scripted import Finish, ScriptedError
 from stepping import START_S, Stepper, failover_of
@@ -330,3 +331,50 @@ def test_a_bug_in_a_listener_of_the_late_result_harms_no_worker() -> None:
         world.sleep(10.0)
     assert done.is_set()
     assert failover.health()["a"].state == "ramping"
+
+
+def test_a_stream_that_goes_on_when_its_time_is_over_is_not_silent() -> None:
+    """The time is that of a first token, which has come; a long answer goes on for minutes."""
+    request = lost_probe("stream")
+    suspicion = request.health("a").suspicion
+    tell(request, lambda n, at: Chunk(n, "a good ", at), elapsed)
+    assert request.health("a").in_flight == 0
+    assert (request.health("a").failed, request.health("a").suspicion) == (3, suspicion)
+    assert request.health("a").breaker.reason == "b was faster"
+
+
+def test_an_end_at_the_very_moment_when_its_time_is_over() -> None:
+    down, problems = True, []
+
+    async def recovers(request: Any) -> str:
+        if down:
+            raise ConnectionRefusedError("refused")
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def arrives() -> None:  # the loop goes on to the answer and to the end of its time in one round
+            answer.set_result("recovered")
+            loop.jump(0.001)
+
+        loop.call_later(COLD_ANSWER_S - 0.0005, arrives)
+        return await answer
+
+    async def backup(request: Any) -> str:
+        return "from the backup"
+
+    async def main() -> None:
+        nonlocal down
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
+        failover = Failover([Target("a", acall=recovers), Target("b", acall=backup)], SETTINGS)
+        for _ in range(3):
+            await failover.acall("x")
+        down = False
+        await asyncio.sleep(20.0)
+        assert await failover.acall("x") == "from the backup"
+        await asyncio.sleep(COLD_ANSWER_S)
+        assert failover._book.snapshot["a"].breaker.state is CircuitState.RAMPING
+        assert problems == []
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(main())

@@ -602,3 +602,22 @@ def test_many_threads_leave_no_permit_behind(book: Book) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert (book.a.in_flight, book.a.asked) == (0, 1600)
+
+
+def test_the_silence_of_who_was_forced_past_a_probe_does_not_fail_the_probe(book: Book) -> None:
+    """With every circuit open, requests are forced past the one that is being probed, and some take their time."""
+    due_s = book.tripped()
+    probe = book.let_in(due_s)
+    forced = book.let_in(due_s + 0.1, force=True)
+    assert (probe.how, forced.how) == (Admission.PROBE, Admission.FORCED)
+    book.silent(forced, due_s + 1.0, 0.5)
+    assert book.a.breaker.state is CircuitState.PROBING
+    book.answered(probe, due_s + 1.2)
+    assert book.a.breaker.state is CircuitState.RAMPING
+
+
+def test_a_clock_of_another_loop_that_is_far_behind(book: Book) -> None:
+    book.answered(book.let_in(NOW), NOW, [(ANSWER, 1.0)])
+    book.answered(book.let_in(NOW - 1e6), NOW - 1e6, [(ANSWER, 0.5)])
+    assert book.a.pace_s == pytest.approx(1.0)
+    assert book.a.in_flight == 0

@@ -138,7 +138,7 @@ class Books(RuleBasedStateMachine):
     @rule(number=st.integers(0, 7))
     def be_heard(self, number: int) -> None:
         permit = self.in_flight[number % len(self.in_flight)]
-        self.book.heard(permit, self.now)
+        self.book.heard(permit)
         assert permit.pending_nats == 0.0
 
     @precondition(lambda self: self.in_flight)

@@ -11,6 +11,7 @@ from failover_core.health.breaker import (
     FLOOR_INTERVAL_S,
     FORGET_TRIP_S,
     MAX_COOLDOWN_S,
+    MAX_TRIPS,
     PROBE_LEASE_S,
     RAMP_SHARES,
     RARE_COOLDOWN_S,
@@ -282,3 +283,16 @@ def test_doubt_in_an_early_stage_opens_again(stage: int) -> None:
 def test_a_failure_without_doubt_is_borne_by_the_ramp() -> None:
     breaker = ramping_since(NOW)
     assert fails(breaker) is breaker
+
+
+def test_an_outage_of_days_is_counted_and_soon_forgotten() -> None:
+    """A probe every ten seconds: 2.0 ** trips would be no number any more after three hours."""
+    breaker, now = tripped(Breaker(), NOW, jitter=1.0, reason="down"), NOW
+    while now < NOW + 2 * 86_400.0:
+        now = breaker.until_s
+        breaker = admitted(breaker, now, Admission.PROBE)
+        breaker = failed(breaker, breaker.epoch, now, trip=True, doubtful=True, jitter=1.0, reason="down")
+        assert breaker.until_s <= now + MAX_COOLDOWN_S
+    assert breaker.trips == MAX_TRIPS
+    later = now + MAX_TRIPS * FORGET_TRIP_S
+    assert tripped(replace(breaker, state=CLOSED), later, jitter=1.0, reason="").until_s == later + BASE_COOLDOWN_S

@@ -97,7 +97,7 @@ class Bench:
         """A request to `a` is answered."""
         permit = self.book.admit("a", self.time_s, force=force)
         assert permit is not None
-        self.book.heard(permit, self.time_s)
+        self.book.heard(permit)
         self.book.answered(permit, self.time_s)
 
     @property

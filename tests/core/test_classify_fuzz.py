@@ -156,8 +156,8 @@ SAMPLE = "x" * (MEGABYTE // 10)
 
 
 def looks(case: object) -> float:
-    """The work of classifying, in units of a plain look at each of a million characters, measured at the same time: what
-    is asked here is how much is read, not how fast this machine is.
+    """The work of classifying, in units of a plain look at each of a million characters, measured at the same time: the
+    question is how much is read, not how fast this machine is.
     """
     work_s = min(timeit.repeat(lambda: classify(case), number=1, repeat=15))  # type: ignore[arg-type]
     look_s = 10 * min(timeit.repeat(lambda: sum(map(ord, SAMPLE)), number=1, repeat=5))

@@ -158,10 +158,30 @@ def test_an_interrupted_stream_carries_what_was_shown() -> None:
     assert error.partial == FOX
     assert error.__cause__ is RESET
     assert message(request)[0] == (
-        "The stream broke after 44 characters and could not be resumed: "
+        "The stream broke after 44 characters and was not resumed, as midstream='raise' says: "
         "ConnectionResetError: [Errno 104] Connection reset by peer"
     )
-    assert message(request)[-1] == "-  b: not asked, it could not go on from there"
+    assert message(request)[-1] == "-  b: not asked, midstream='raise'"
+
+
+def test_an_interrupted_stream_says_why_nobody_went_on() -> None:
+    for info, why in (
+        (RequestInfo(), "could not be resumed:"),
+        (RequestInfo(structured=True), "cannot be resumed, since tools or structured output were asked for:"),
+    ):
+        request = Stepper(failover_of("a", scripted("b", resume=None), hold_back_tokens=2), "stream", info=info)
+        request.sends("a", FOX)
+        request.fails("a", RESET, after_s=0.5)
+        assert message(request)[0].startswith(f"The stream broke after 44 characters and {why} Connection")
+
+
+def test_a_mistake_on_this_side_is_not_told_as_a_refusal() -> None:
+    request = Stepper(failover_of("a", "b"))
+    request.fails("a", TypeError("'int' object is not callable"))
+    assert type(request.error) is RequestRejected
+    assert message(request)[0] == (
+        "The call of a failed on this side (local_error): TypeError: 'int' object is not callable"
+    )
 
 
 def test_an_error_raised_again_keeps_its_cause() -> None:

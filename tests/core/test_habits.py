@@ -122,3 +122,16 @@ def test_labels_without_end_share_one_habit() -> None:
         habits.learn("a", [(("answer", False, f"task {number}"), 1.0)], NOW + number)
     assert habits.own("a", ("answer", False, f"task {3 * MAX_KINDS - 1}")) is NO_HABIT
     assert habits.own("a", ANSWER).samples > MAX_KINDS
+
+
+def test_a_target_may_come_while_somebody_looks_at_all_the_others() -> None:
+    """As with `Failover(health_of=...)` while requests are under way; readers hold no lock."""
+    habits = Habits(["a", "b"])
+
+    class Interrupted(tuple[str, bool, str]):
+        def __hash__(self) -> int:
+            habits.add([f"target {len(habits._habits)}"])
+            return hash(tuple(self))
+
+    assert habits.usual("a", Interrupted(ANSWER), COLD_ANSWER_S) is NO_HABIT
+    assert len(habits._habits) > 2

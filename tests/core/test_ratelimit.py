@@ -149,3 +149,18 @@ def test_a_provider_that_refuses_everything_is_asked_less_and_less() -> None:
         now = max(now + 1.0, limit.blocked_until_s)
         limit = limited(admitted(limit, now), now, None)
     assert 5.0 < limit.wait_s(now) <= MAX_GUESS_S
+
+
+def test_many_late_refusals_do_not_remove_a_target_for_hours() -> None:
+    """They were under way when the limit was met, and come back one after the other."""
+    limit = limited(NO_LIMIT, NOW, 0.0)
+    for _ in range(10):
+        limit = admitted(limit, NOW)
+    for number in range(1, 60):
+        limit = limited(limit, NOW + number, 1.0)
+    assert 0.0 < limit.per_s < 0.1
+    now = NOW + 61.0
+    for _ in range(2):
+        assert limit.wait_s(now) == 0.0
+        limit = admitted(limit, now)
+    assert 0.0 < limit.wait_s(now) <= MAX_GUESS_S

@@ -169,3 +169,12 @@ def test_virtual_time_goes_on_while_a_worker_waits_for_room() -> None:
             world.sleep(1.0)
         assert told == words
         assert world.now() - began_s == pytest.approx(len(words))
+
+
+def test_keep_alives_that_waited_in_a_queue_do_not_put_off_a_stall() -> None:
+    """The reader was away for 30 s, and each of them would count that time once more."""
+    relay = Relay(Inlet(Target("a", stream=iter), 0, 0.0), 100.0)
+    relay.stall_s = 10.0
+    for at_s in (100.0, *range(101, 130)):
+        relay.reader_back(at_s, 130.0)
+    assert relay.until_s == 140.0

@@ -112,6 +112,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["healthy", "--set", "deadline_s=-1"], "Settings(deadline_s=-1): write a number of seconds above 0, or None"),
         (["healthy", "--ranking", "quickest"], "policy='quickest'"),
         (["healthy", "--json", "no/such/place.json"], "--json no/such/place.json: there is no such directory"),
+        (["healthy", "--plot", "no/such/place.svg"], "--plot no/such/place.svg: there is no such directory"),
         (["--plot", "all.svg"], "--plot draws one scenario: name it"),
         (["healthy", "--plot", "healthy.gif"], "healthy.gif: a picture's name ends in .png or .svg"),
     ],
@@ -125,7 +126,7 @@ def test_a_mistake_is_named_before_anything_runs(
     assert said.out == ""
 
 
-@pytest.mark.parametrize("count", ["0", "-1", "5000"])
+@pytest.mark.parametrize("count", ["0", "-1", "5000", "three"])
 def test_a_senseless_number_of_seeds(count: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         simulate("--seeds", count)

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from failover_core import DeadlineExceeded, Failover, RequestInfo, RequestRejected, Settings, StreamInterrupted, Target
-from failover_core.context import current_attempt
+from failover_core.context import AttemptContext, current_attempt
+from failover_core.drivers.sync import _Attempts
+from failover_core.drivers.sync_attempt import pull_inline, pull_on_thread
 from failover_core.drivers.workers import WORKERS
 from failover_core.drivers.world import MAX_WAITING_CHUNKS, RealMailbox, RealWorld
-from failover_core.effects import AttemptEvent
+from failover_core.effects import AttemptEvent, Chunk, Detach, Start
 from failover_core.testing.clock import VirtualWorld
 
 PATIENCE_S = 5.0
@@ -60,6 +62,10 @@ class Gate:
         if isinstance(self.value, BaseException):
             raise self.value
         return self.value
+
+
+def context_of(name: str) -> AttemptContext:
+    return AttemptContext(Target(name, stream=backup_words), 1, "0" * 16, None)
 
 
 @pytest.fixture
@@ -470,3 +476,52 @@ def test_workers_come_back_to_the_pool() -> None:
             break
         threading.Event().wait(0.005)
     assert WORKERS.busy <= before
+
+
+def test_what_a_stream_has_said_stays_in_order_while_another_is_let_go() -> None:
+    """The probe that lost is let go between two chunks of the winner, whose thread goes on."""
+    loser, winner = Start(1, context_of("a"), "hi", watched=True), Start(2, context_of("b"), "hi", watched=True)
+
+    class Spoken(RealMailbox):
+        """Whenever it is found empty, the winner's thread says one more word, unless it has to wait with that."""
+
+        def poll(self) -> AttemptEvent | None:
+            event = super().poll()
+            if event is None and left:
+                speaker = threading.Thread(target=self.speak)
+                speaker.start()
+                speaker.join()
+            return event
+
+        def speak(self) -> None:
+            attempt = attempts._live[2]
+            if attempt.lock.acquire(blocking=False):
+                attempt.tell(Chunk(2, left.pop(0), 0.0), self)
+                attempt.lock.release()
+
+    class World(RealWorld):
+        spawn = staticmethod(lambda work: None)
+        mailbox = staticmethod(Spoken)
+
+    left: list[str] = []
+    attempts = _Attempts(World(), pull_inline, pull_on_thread)
+    for start in (loser, winner):
+        attempts.perform(start)
+    mailbox = attempts._mailbox
+    assert mailbox is not None
+    for word in ("one ", "two "):
+        mailbox.put(Chunk(2, word, 0.0))
+    left.append("three ")
+    attempts.perform(Detach(1, 0.0, lambda event: None))
+    unsaid, left[:] = left[:], []
+    heard = []
+    while (event := mailbox.poll()) is not None:
+        assert isinstance(event, Chunk)
+        heard.append(event.value)
+    assert heard + unsaid == ["one ", "two ", "three "]
+
+
+def test_a_deadline_of_ages() -> None:
+    """More than the operating system can wait for is as good as none."""
+    ages = Settings(deadline_s=1e15, first_token_s=1e15, answer_s=1e15)
+    assert failover(Target("a", call=thread_name), settings=ages).call("hi").startswith("failover-attempt")

@@ -70,7 +70,7 @@ def test_lateness_is_told_when_it_happens(heard: list[Any]) -> None:
     request.times_out()
     overdue = heard[1]
     assert isinstance(overdue, AttemptOverdue)
-    assert (overdue.attempt.target.name, overdue.limit_s) == ("a", 30.0)
+    assert (overdue.attempt.target.name, overdue.elapsed_s) == ("a", 30.0)
     assert overdue.attempt.overdue
     request.returns("b", "hello")
     assert [(e.attempt.target.name, e.attempt.verdict) for e in heard if isinstance(e, AttemptEnded)] == [
@@ -268,6 +268,15 @@ def test_a_lost_request_is_an_error_with_every_attempt(caplog: pytest.LogCapture
     assert message == f"request {request.trace.request_id} was lost: {request.error}"
     assert "1. a" in message
     assert "2. b" in message
+
+
+def test_a_request_that_was_refused_for_what_it_asks_is_no_error_of_the_service(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Stepper(failover_of("a", "b")).fails("a", ScriptedError(400, "Invalid value for 'temperature'"))
+    level, message = log_of(caplog)[-1]
+    assert level == "WARNING"
+    assert "was lost: a refused the request (invalid_request)" in message
 
 
 def test_events_are_not_even_made_while_nobody_listens() -> None:

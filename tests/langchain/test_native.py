@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -10,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.messages.tool import invalid_tool_call
 from pydantic import BaseModel
 
+from failover_core import AllTargetsFailed, FailureKind, Settings
 from failover_core.providers import (
     CallTool,
     ChatRequest,
@@ -21,7 +23,7 @@ from failover_core.providers import (
     Thinking,
     ToolCall,
 )
-from failover_core.testing import Answer, ProviderServer
+from failover_core.testing import Answer, ProviderServer, faults
 from langchain_failover import ChatFailover
 from langchain_failover.checks import check_for
 from langchain_failover.native import NativeCallee
@@ -103,7 +105,19 @@ def test_options(first: ProviderServer) -> None:
     assert [tool.name for tool in request.tools] == ["Joke"]
     assert request.tool_choice == CallTool("Joke")
     assert request.thinking == Thinking(effort="low")
-    assert request.options == {"google": {"safety_settings": {"A": "B"}}}
+    assert request.options == {"google": {"safety_settings": {"A": "B"}, "http_options": {"timeout": 3000}}}
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+async def test_the_timeout_of_a_call_holds(kind: str, first: ProviderServer) -> None:
+    first.always(faults.Silence())
+    llm = ChatFailover(targets=[make(kind, first)], timeout=0.2, settings=Settings(same_target_retries=0))
+
+    for call in (llm.ainvoke("hi"), asyncio.to_thread(llm.invoke, "hi", timeout=0.1)):
+        with pytest.raises(AllTargetsFailed) as caught:
+            await asyncio.wait_for(call, 5.0)
+        assert caught.value.failure is not None
+        assert caught.value.failure.kind is FailureKind.TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -204,8 +204,28 @@ def test_a_failover_can_be_shared() -> None:
     one.chat(HELLO)
     assert two.failover is one.failover
     assert two.chat(HELLO).message.content == "fake"
-    with pytest.raises(ConfigError, match="either"):
-        FailoverLLM([FakeLLM()], failover=one.failover)
+
+
+def test_health_is_shared_by_name() -> None:
+    one = FailoverLLM([wrap(dead(), "x"), FakeLLM(says="one")], settings=QUICK)
+    there = dead()
+    two = FailoverLLM([wrap(there, "x"), FakeLLM(says="two")], failover=one.failover)
+    for _ in range(5):
+        one.chat(HELLO)
+    assert two.chat(HELLO).message.content == "two"
+    assert there.seen == []
+    assert two.failover.settings is one.failover.settings
+    assert FailoverLLM(failover=one.failover, settings=Settings(max_attempts=2)).failover.health()["x"].state == "open"
+
+
+def test_arguments_that_do_not_exist_are_refused() -> None:
+    for arguments, hint in (
+        ({"deadline_s": 3}, r"write settings=Settings\(deadline_s=\.\.\.\)"),
+        ({"target": [FakeLLM()]}, "did you mean targets="),
+        ({"temperature": 0}, "go to the models themselves"),
+    ):
+        with pytest.raises(ConfigError, match=hint):
+            FailoverLLM([FakeLLM()], **arguments)
 
 
 # -- what may be given --------------------------------------------------------------------------------------------
@@ -402,18 +422,28 @@ def module_level_factory() -> LLM:
     return FakeLLM(says="loaded")
 
 
-def test_pickle_and_deepcopy_where_the_targets_can() -> None:
+def test_pickle_where_the_targets_can() -> None:
     llm = FailoverLLM(
         [FakeLLM(says="kept"), module_level_factory], settings=Settings(max_attempts=2), system_prompt="Hm."
     )
-    for twin in (pickle.loads(pickle.dumps(llm)), copy.deepcopy(llm)):
-        assert twin.chat(HELLO).message.content == "kept"
-        assert Settings(max_attempts=2) == twin.failover.settings
-        assert twin.system_prompt == "Hm."
-        assert twin.failover is not llm.failover
+    twin = pickle.loads(pickle.dumps(llm))
+    assert twin.chat(HELLO).message.content == "kept"
+    assert Settings(max_attempts=2) == twin.failover.settings
+    assert twin.system_prompt == "Hm."
+    assert twin.failover is not llm.failover
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(FailoverLLM([lambda: FakeLLM()]))
-    assert llm.model_copy().failover is llm.failover
+
+
+def test_copies_share_their_health_even_where_the_llms_inside_cannot_be_copied(
+    first: ProviderServer, llms: Shop
+) -> None:
+    llm = FailoverLLM([llms.make("OpenAI", first), llms.make("openai:", first)], system_prompt="Hm.")
+    llm.chat(HELLO)
+    for twin in (copy.copy(llm), copy.deepcopy(llm), llm.model_copy(), llm.model_copy(deep=True)):
+        assert twin.failover is llm.failover
+        assert twin.system_prompt == "Hm."
+        assert twin.chat(HELLO).message.content
 
 
 def test_data_show_no_key_and_make_an_llm_again(
@@ -422,6 +452,7 @@ def test_data_show_no_key_and_make_an_llm_again(
     built = [llms.make(kind, first) for kind in ("OpenAI", "Anthropic", "GoogleGenAI", "openai:")]
     headers = {"Authorization": f"Bearer {SECRET}", "X-Api-Key": SECRET}
     built.append(llms.make("OpenAI", first, default_headers=headers, additional_kwargs={"user": "me"}))
+    built.append(llms.make("openai:", first, input_usd_per_million=0.0, output_usd_per_million=4.0))
     llm = FailoverLLM(built, settings=Settings(max_attempts=3), system_prompt="Hm.")
     data = llm.to_dict()
     text = json.dumps(data)
@@ -434,6 +465,7 @@ def test_data_show_no_key_and_make_an_llm_again(
     monkeypatch.setenv("GOOGLE_API_KEY", "another")
     twin = FailoverLLM.from_dict(json.loads(text))
     assert [t.name for t in llm.failover.targets] == [t.name for t in twin.failover.targets]
+    assert [t.output_usd_per_million for t in twin.failover.targets][-2:] == [None, 4.0]
     assert llm.metadata == twin.metadata
     assert Settings(max_attempts=3) == twin.failover.settings
     assert twin.system_prompt == "Hm."

@@ -20,7 +20,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.tools import FunctionTool
 
-from failover_core import ConfigError, Target
+from failover_core import ConfigError, Settings, Target
 from failover_core.providers import (
     ChatChunk,
     File,
@@ -206,6 +206,26 @@ def test_a_plain_core_failover_is_not_taken_for_one_of_llamaindex() -> None:
 
     with pytest.raises(ConfigError, match="does not speak LlamaIndex"):
         FailoverLLM(failover=Failover([Target("mine", call=lambda request: "hi")]))
+
+
+def test_health_is_shared_with_langchain_by_name(first: ProviderServer, second: ProviderServer, llms: Shop) -> None:
+    from langchain_failover import ChatFailover
+
+    targets = [llms.make("openai:", first, name="one"), llms.make("openai:", second, name="two")]
+    llm = FailoverLLM(targets)
+    chain = ChatFailover(targets=targets, failover=llm.failover)
+    first.refuse()
+    for _ in range(4):
+        llm.complete("hi")
+    first.accept()
+
+    assert chain.invoke("hi").response_metadata["failover"]["target"] == "two"
+    assert FailoverLLM(targets, failover=chain.failover).failover.health()["one"].state == "open"
+    with pytest.raises(ConfigError, match="does not speak LangChain"):
+        ChatFailover(failover=llm.failover)
+    for settings in (None, Settings(max_attempts=2)):
+        with pytest.raises(ConfigError, match="does not speak LlamaIndex"):
+            FailoverLLM(failover=chain.failover, settings=settings)
 
 
 @pytest.mark.parametrize("kind", [*NATIVE, *WRAPPED])

@@ -158,10 +158,9 @@ def _duration(text: str) -> float:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 1000")
-    return number
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number between 1 and 1000")
+    return int(text)
 
 
 def _version() -> str:

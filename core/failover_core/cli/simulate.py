@@ -74,12 +74,13 @@ def run_simulate(options: SimulateOptions, out: TextIO = sys.stdout) -> int:
     """
     scenarios = [named(name) for name in options.scenarios] or list(SCENARIOS)
     settings = parsed_settings(options.settings)
+    for option, path in (("--json", options.json_path), ("--plot", options.plot_path)):
+        if not Path(path).parent.is_dir():
+            raise ConfigError(f"{option} {path}: there is no such directory")
     if options.plot_path:
         return _plot(scenarios, options, settings, out)
     policies = [_policy(name) for name in options.policies] or list(POLICIES)
     ranked(options.ranking)
-    if not Path(options.json_path).parent.is_dir():
-        raise ConfigError(f"--json {options.json_path}: there is no such directory")
     with_table = options.json_path != "-"
     if with_table:
         out.write(f"{_seeds(options.seeds)}, the same requests and the same luck for all; simulated time\n{WORDS}")

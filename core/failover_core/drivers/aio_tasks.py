@@ -58,9 +58,9 @@ class Tasks:
         loop = self._session.loop
 
         def expire() -> None:
-            self._detached.pop(detach.number)
-            detach.watch(Elapsed(loop.time()))
-            task.cancel()
+            if self._detached.pop(detach.number, None) is not None:  # else it has ended at this very moment
+                detach.watch(Elapsed(loop.time()))
+                task.cancel()
 
         timer = loop.call_at(detach.until_s, expire)
         self._detached[detach.number] = detach.watch

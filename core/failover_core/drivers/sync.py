@@ -11,6 +11,7 @@ target with `MAX_ABANDONED` of them is asked no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 from contextvars import copy_context
 from typing import Any
 
@@ -147,13 +148,15 @@ class _Attempts:
     def _detach(self, detach: Detach) -> None:
         attempt, mailbox, world = self._live.pop(detach.number), self._mailbox, self._world
         assert mailbox is not None
-        with attempt.lock:
+        with ExitStack() as silence:  # what the others say meanwhile would come before what they have said already
+            for one in (attempt, *self._live.values()):
+                silence.enter_context(one.lock)
             attempt.watch = detach.watch
-        others: list[AttemptEvent] = []
-        while (event := mailbox.get(world.now())) is not None:
-            (detach.watch if event.number == detach.number else others.append)(event)
-        for event in others:
-            mailbox.put(event)
+            others: list[AttemptEvent] = []
+            while (event := mailbox.poll()) is not None:
+                (detach.watch if event.number == detach.number else others.append)(event)
+            for event in others:
+                mailbox.put(event)
         mailbox.look_again()
 
         def expire() -> None:

@@ -129,7 +129,7 @@ def relay_mail(
         passed = take(event.value, event.at_s)
         if passed is not None:
             yield passed
-            relay.quiet_since_s += now() - event.at_s
+            relay.reader_back(event.at_s, now())
 
 
 def call_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:

@@ -6,10 +6,11 @@ ending; these are daemon threads, kept for a while and then let go.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
+
+from ..forks import forget_in_child
 
 IDLE_S = 10.0
 
@@ -67,5 +68,4 @@ class _Worker:
 
 
 WORKERS = Workers()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=WORKERS.forget)
+forget_in_child(WORKERS)

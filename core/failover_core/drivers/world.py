@@ -12,6 +12,7 @@ from ..effects import AttemptEvent
 from .abandoned import Abandoned
 from .workers import WORKERS
 
+MAX_WAIT_S = 1e9  # 30 years; what is far beyond that the operating system refuses to wait for
 MAX_WAITING_CHUNKS = 64
 """A stream may be this far ahead of its reader."""
 
@@ -84,7 +85,9 @@ class RealMailbox:
 
     def get(self, until_s: float | None) -> AttemptEvent | None:
         try:
-            event = self._queue.get(timeout=None if until_s is None else max(0.0, until_s - monotonic()))
+            event = self._queue.get(
+                timeout=None if until_s is None else min(MAX_WAIT_S, max(0.0, until_s - monotonic()))
+            )
         except Empty:
             return None
         if self._waiting:
@@ -106,7 +109,7 @@ class RealWorld:
 
     @staticmethod
     def sleep(seconds: float) -> None:
-        sleep(max(0.0, seconds))
+        sleep(min(MAX_WAIT_S, max(0.0, seconds)))
 
     @staticmethod
     def mailbox() -> Mailbox:

@@ -15,6 +15,7 @@ from threading import Lock
 
 from ..events import CircuitChanged, Happening, TargetParked
 from ..failure import Failure, FailureKind
+from ..forks import forget_in_child
 from . import breaker as circuits
 from . import ratelimit, suspicion
 from .breaker import Admission, CircuitState
@@ -64,6 +65,13 @@ class HealthBook:
         self._domains = Domains()
         self._gone: deque[tuple[Permit, float]] = deque()
         self._heard_s: dict[str, float] = {}  # when the newest attempt began that has said something
+        forget_in_child(self)
+
+    def forget(self) -> None:
+        """In a forked child: the lock may have been taken, and what is under way is the parent's."""
+        self._lock = self.traffic.lock = Lock()
+        self._gone.clear()
+        self._snapshot = {name: replace(state, in_flight=0, pending=0.0) for name, state in self._snapshot.items()}
 
     def add(self, caps: Mapping[str, int | None], siblings: Mapping[str, Iterable[str]]) -> None:
         """Keep health for these targets too; those that are known keep theirs.
@@ -153,10 +161,10 @@ class HealthBook:
             own = permit.pending_nats if permit.epoch >= old.heeds_epoch else 0.0
             rest = old.quiet(now) - own + self._domains.nats(permit.name, now)
             quiet = min(suspicion.MAX_QUIET_NATS, max(0.0, rest)) + evidence_nats
-            first_few = old.breaker.state is CircuitState.RAMPING and old.breaker.stage == 0
-            news = first_few or self._heard_s.get(permit.name, 0.0) < permit.at_s
-            if permit.settled or not news or permit.epoch < old.heeds_epoch:
-                return quiet
+            state, known_s = old.breaker.state, self._heard_s.get(permit.name, 0.0)
+            news = known_s < permit.at_s or (state is CircuitState.RAMPING and old.breaker.stage == 0)
+            if permit.settled or not news or state is CircuitState.PROBING or permit.epoch < old.heeds_epoch:
+                return quiet  # a probe is judged by its own end, not by who was forced past it
             new = old.copy()
             weight = suspicion.weighed(evidence_nats, old.usual_rate)
             new.pending += weight - permit.pending_nats
@@ -166,7 +174,7 @@ class HealthBook:
         self._tell(permit.name, old, new, reason, now)
         return quiet
 
-    def heard(self, permit: Permit, now: float) -> None:
+    def heard(self, permit: Permit) -> None:
         """It has begun to answer: its silence is over."""
         if permit.at_s > self._heard_s.get(permit.name, 0.0):
             self._heard_s[permit.name] = permit.at_s
@@ -234,9 +242,8 @@ class HealthBook:
             if parks:
                 new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:
-                silence = failure.kind is FailureKind.TIMEOUT
                 nats = max(0.0, evidence_nats - permit.noted_nats)
-                self._add_evidence(permit, new, now, nats, reason, silence=silence)
+                self._add_evidence(permit, new, now, nats, reason, silence=failure.kind is FailureKind.TIMEOUT)
             elif permit.how is Admission.PROBE:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
@@ -260,7 +267,6 @@ class HealthBook:
             new = old.copy()
             permit.end_silence(new)
             if not runs_on:
-                permit.settled = True
                 permit.leave(new)
             if hedged is not None and old.is_healthy(now):
                 self.habits.outrun(permit.name, hedged)
@@ -327,14 +333,9 @@ class HealthBook:
         new.weigh(now, nats, silence=silence)
         others = (state.breaker.state for name, state in self._snapshot.items() if name != permit.name)
         alive = now - self._heard_s.get(permit.name, 0.0) < ALIVE_S
-        new.judge(
-            permit.epoch,
-            now,
-            reason,
-            irreplaceable=alive and not any(state is CircuitState.CLOSED for state in others),
-            jitter=0.8 + 0.4 * self._draw(),
-            request_every_s=self.traffic.every_s(now),
-        )
+        alone = alive and not any(state is CircuitState.CLOSED for state in others)
+        jitter, every_s = 0.8 + 0.4 * self._draw(), self.traffic.every_s(now)
+        new.judge(permit.epoch, now, reason, irreplaceable=alone, jitter=jitter, request_every_s=every_s)
         if old.state is CircuitState.CLOSED:  # of an open one everybody knows
             self._domains.spill(permit.name, now, nats, tripped=new.breaker is not old)
 

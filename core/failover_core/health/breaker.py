@@ -36,6 +36,7 @@ RELAPSE_COOLDOWN_S = 15.0
 RARE_COOLDOWN_S = 40.0
 REQUESTS_BETWEEN_PROBES = 15.0
 FORGET_TRIP_S = 120.0
+MAX_TRIPS = 8.0  # an outage of hours is remembered for a quarter of an hour, and 2 ** trips stays a number
 PROBE_LEASE_S = 60.0
 RAMP_SHARES = (0.25, 0.6, 1.0)
 RAMP_IN_FLIGHT = (6, 10, inf)
@@ -222,7 +223,7 @@ def tripped(
     if breaker.state is CircuitState.PROBING:  # a silent probe takes its time to fail; the next need not wait for that
         until_s = max(now + MIN_REST_S, breaker.since_s + cooldown_s)
     opened = _moved(breaker, CircuitState.OPEN, now, until_s=until_s, reason=reason)
-    opened.trips, opened.tripped_at_s, opened.relapses = remembered + 1.0, now, relapses
+    opened.trips, opened.tripped_at_s, opened.relapses = min(MAX_TRIPS, remembered + 1.0), now, relapses
     return opened
 
 

@@ -25,8 +25,7 @@ class Habits:
         self._habits: dict[str, dict[HabitKey, Habit]] = {name: {} for name in names}
 
     def add(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._habits.setdefault(name, {})
+        self._habits = {name: {} for name in names} | self._habits  # a new dict: readers may be walking the old
 
     def own(self, name: str, key: HabitKey) -> Habit:
         """What this target itself has shown."""

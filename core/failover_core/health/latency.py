@@ -144,4 +144,4 @@ def pace(pace_s: float, since_s: float, seconds: float) -> float:
     """A peak-EWMA (Finagle): a slower sample counts in full at once, faster ones win it back over `PACE_MEMORY_S`."""
     if seconds >= pace_s:
         return seconds
-    return seconds + (pace_s - seconds) * exp(-since_s / PACE_MEMORY_S)
+    return seconds + (pace_s - seconds) * exp(-max(0.0, since_s) / PACE_MEMORY_S)

@@ -40,7 +40,8 @@ class Permit:
     def leave(self, new: TargetState) -> None:
         """The attempt is over: it is taken out of a state that is being made."""
         self.settled = True
-        new.in_flight -= 1
+        if new.in_flight:  # a forked child has forgotten those of its parent
+            new.in_flight -= 1
         if self.pending_nats:
             self.end_silence(new)
 

@@ -18,6 +18,7 @@ from .ratelimit_headers import RateLimitFacts
 MAX_BLOCK_S = 300.0  # an absurd Retry-After must not remove a target for a day
 FIRST_BLOCK_S = 1.0
 MAX_GUESS_S = 30.0
+SLOWEST_PER_S = 1.0 / MAX_GUESS_S  # many late refusals in a row must not remove a target for hours
 
 COUNT_S = 30.0
 LASTING_HITS = 3
@@ -72,7 +73,7 @@ def limited(limit: RateLimit, now: float, retry_after_s: float | None) -> RateLi
         new.since_s, new.hits, new.admits = now, 1, 0
     if limit.per_s:
         if now - limit.paced_s >= DECREASE_EVERY_S:
-            new.per_s, new.paced_s = DECREASE * _grown(limit, now), now
+            new.per_s, new.paced_s = max(SLOWEST_PER_S, DECREASE * _grown(limit, now)), now
     elif new.hits >= LASTING_HITS and new.admits >= new.hits and now > new.since_s:
         accepted = new.admits - (new.hits - 1)  # all but the first of those refused have been let in since
         new.per_s, new.paced_s = FIRST_SHARE * accepted / (now - new.since_s), now

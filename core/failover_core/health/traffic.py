@@ -18,7 +18,7 @@ class Traffic:
     """
 
     def __init__(self, lock: AbstractContextManager[bool], retry_tokens: float, retry_refill: float) -> None:
-        self._lock = lock
+        self.lock = lock
         self._left = self._most = retry_tokens
         self._refill = retry_refill
         self._hedges = HedgeBudget()
@@ -32,8 +32,12 @@ class Traffic:
             self._since_s = now
         self._requests += 1  # without the lock: a lost count is no harm
         if self._left < self._most:  # a look without the lock: while all is well there is nothing to refill
-            with self._lock:
-                self._left = min(self._most, self._left + self._refill)
+            self.refill()
+
+    def refill(self) -> None:
+        """Pay into the retry budget, for a request or for one that has waited on."""
+        with self.lock:
+            self._left = min(self._most, self._left + self._refill)
 
     def every_s(self, now: float) -> float:
         """Mean time between requests lately; 0 = not known yet."""
@@ -48,7 +52,7 @@ class Traffic:
 
     def spend_retry(self) -> bool:
         """Take one token from the retry budget; False when there is none."""
-        with self._lock:
+        with self.lock:
             if self._left < 1.0:
                 return False
             self._left -= 1.0
@@ -56,12 +60,12 @@ class Traffic:
 
     def earn_hedge(self) -> None:
         """Each request that may be hedged pays a little into the hedge budget."""
-        with self._lock:
+        with self.lock:
             self._hedges.earn()
 
     def spend_hedge(self) -> bool:
         """Take a token from both budgets: where retries are used up, nobody hedges."""
-        with self._lock:
+        with self.lock:
             if self._left < 1.0 or not self._hedges.spend():
                 return False
             self._left -= 1.0

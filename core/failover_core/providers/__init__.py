@@ -36,6 +36,7 @@ ALIASES = {"google_genai": "google", "gemini": "google"}
 CLASSES = {"openai": "OpenAIChat", "anthropic": "AnthropicChat", "google": "GoogleChat"}
 TARGET_OPTIONS = frozenset(
     {"name", "region", "tags", "weight", "tier", "max_concurrent", "context_window_tokens", "lacks", "health_check"}
+    | {"input_usd_per_million", "output_usd_per_million"}
 )
 READER = ChatReader()
 
@@ -61,8 +62,8 @@ def native_target(spec: str, /, **options: Any) -> Target:
     Args:
         spec: "openai:MODEL", "anthropic:MODEL" or "google:MODEL" (aliases "google_genai:", "gemini:").
         options: `name` (the spec by default), `region`, `tags`, `weight`, `tier`, `max_concurrent`,
-            `context_window_tokens`, `lacks` and `health_check` (in place of what is known of the model, and of the
-            SDK's free call) as in `Target`;
+            `input_usd_per_million`, `output_usd_per_million`, `context_window_tokens`, `lacks` and `health_check` (in
+            place of what is known of the model, and of the SDK's free call) as in `Target`;
             `api_key`, `base_url`, `timeout_s`, `client_options` and `defaults` as in `NativeOptions`.
 
     Raises:

@@ -21,16 +21,18 @@ class Relay:
         quiet_since_s: when it last showed progress, or when the caller came back for more: a slow reader is not a slow
             target.
         stall_s: how long it may be quiet; None = as long as it likes.
+        not_before_s: until then nobody could take over, so it may be quiet in any case.
         deadline_s: when the caller wants to have all of it.
         hurries: `until_s` has come nearer than it was when the driver was told to wait.
     """
 
-    __slots__ = ("_plain_text", "_write", "deadline_s", "hurries", "inlet", "quiet_since_s", "stall_s")
+    __slots__ = ("_plain_text", "_write", "deadline_s", "hurries", "inlet", "not_before_s", "quiet_since_s", "stall_s")
 
     def __init__(self, inlet: Inlet, now: float) -> None:
         self.inlet = inlet
         self.quiet_since_s = now
         self.stall_s: float | None = None
+        self.not_before_s = 0.0
         self.deadline_s: float | None = None
         self.hurries = False
         plain_text = getattr(inlet.target.reader, "plain_text", _nothing_is_plain)
@@ -42,7 +44,7 @@ class Relay:
         """When it has to be looked at although nothing has come."""
         if self.stall_s is None:
             return self.deadline_s
-        until_s = self.quiet_since_s + self.stall_s
+        until_s = max(self.quiet_since_s + self.stall_s, self.not_before_s)
         return until_s if self.deadline_s is None or until_s < self.deadline_s else self.deadline_s
 
     def take(self, chunk: Any, now: float) -> Any | None:
@@ -65,13 +67,19 @@ class Relay:
         if inlet.withholds:
             inlet.held.append(passed)
             if inlet.bug is not None:
-                self.stall_s, self.hurries = 0.0, True  # the engine is to hear of it
+                self.stall_s, self.not_before_s, self.hurries = 0.0, 0.0, True  # the engine is to hear of it
             return None
         return passed
 
+    def reader_back(self, at_s: float, now: float) -> None:
+        """The caller, who was given a chunk of `at_s`, has come back for more. It may have waited in a queue, but the
+        caller's time must not count twice.
+        """
+        self.quiet_since_s = min(now, self.quiet_since_s + now - at_s)
+
     def wait_for_last_words(self, now: float) -> None:
         """All is said, and only the usage may still come."""
-        self.quiet_since_s, self.hurries = now, True
+        self.quiet_since_s, self.not_before_s, self.hurries = now, 0.0, True
         self.stall_s = LAST_WORDS_S if self.stall_s is None else min(self.stall_s, LAST_WORDS_S)
 
 

@@ -46,6 +46,8 @@ def test_a_native_target(provider: str) -> None:
     assert target.lacks == {"images"}
     assert isinstance(target.reader, ChatReader) and isinstance(target.source, NativeChat)
     assert target.resume is not None
+    priced = Target.native(f"{provider}:m", input_usd_per_million=0.15, output_usd_per_million=0.6, max_concurrent=8)
+    assert (priced.input_usd_per_million, priced.output_usd_per_million, priced.max_concurrent) == (0.15, 0.6, 8)
     assert Target.native(f"{provider}:m").name == f"{provider}:m"
 
 
