@@ -33,14 +33,7 @@ WORKERS = min(4, os.cpu_count() or 1)
 NOT_YET = {
     ("slow", "return"),
     ("stalls", "p99"),
-    ("stalls", "waste"),
-    ("stalls", "return"),
-    ("slow ramp", "return"),
     ("low traffic", "p99"),
-    ("low traffic", "waste"),
-    ("low traffic", "return"),
-    ("flaky", "return"),
-    ("flapping", "return"),
 }
 
 
