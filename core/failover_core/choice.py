@@ -22,11 +22,15 @@ class Choice:
         trace: where the reasons for skipping a target are noted.
         candidates: the targets that can take the request, in order of preference.
         tokens: the request's size, as far as it is known.
+        streaming: it is asked for as a stream.
     """
 
-    def __init__(self, desk: Desk, trace: RouteTrace, candidates: Sequence[Target], tokens: int) -> None:
+    def __init__(
+        self, desk: Desk, trace: RouteTrace, candidates: Sequence[Target], tokens: int, *, streaming: bool
+    ) -> None:
         self._desk = desk
         self._tokens = tokens
+        self._streaming = streaming
         self._book = desk.book
         self._trace = trace
         self._candidates = candidates
@@ -162,7 +166,7 @@ class Choice:
 
     def admit(self, target: Target, now: float, *, force: bool = False) -> Permit | None:
         """Leave to ask `target`, whether it has been chosen before or not."""
-        return self._book.admit(target.name, now, tokens=self._tokens, force=force)
+        return self._book.admit(target.name, now, tokens=self._tokens, streaming=self._streaming, force=force)
 
     def _admit(self, target: Target, now: float, *, force: bool = False) -> Permit | None:
         """Leave to ask `target`. The first attempt is free and so is a switch to a healthy target; any other one spends

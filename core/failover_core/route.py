@@ -66,7 +66,8 @@ class Route:
         self.last_failure: Failure | None = None
         self.decided_by: Failure | None = None
         self._request = request
-        self.choice = Choice(desk, trace, candidates, (info.prompt_tokens or 0) + (info.max_output_tokens or 0))
+        tokens = (info.prompt_tokens or 0) + (info.max_output_tokens or 0)
+        self.choice = Choice(desk, trace, candidates, tokens, streaming=self.streaming)
         self.now = self._began_s = now
         self._retries: dict[str, int] = {}
         self.retry: tuple[Target, float, str] | None = None

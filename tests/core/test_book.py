@@ -13,16 +13,18 @@ import pytest
 from failover_core import Failure, FailureKind
 from failover_core.events import CircuitChanged, TargetParked
 from failover_core.health.book import HealthBook, Permit
-from failover_core.health.breaker import PROBE_LEASE_S, SMALLER_WITHIN_S, Admission, CircuitState
+from failover_core.health.breaker import PROBE_LEASE_S, Admission, CircuitState
 from failover_core.health.habits import MAX_KINDS
 from failover_core.health.ratelimit_headers import RateLimitFacts
 from failover_core.health.suspicion import BAD_OUTPUT_NATS, ERROR_NATS, OVERDUE_NATS
+from failover_core.health.traffic import COUNTED_REQUESTS
+from failover_core.health.trial import STAND_BACK_REQUESTS, STAND_BACK_S
 
 NOW = 1000.0
 ERROR = Failure(FailureKind.SERVER_ERROR, "boom")
 ANSWER = ("answer", False, "")
 COUNTS = dict.fromkeys(
-    ("in_flight", "asked", "asked_tokens", "answered", "failed", "pace_s", "paced_s", "updated_s"), 0
+    ("in_flight", "asked", "asked_tokens", "asked_streams", "answered", "failed", "pace_s", "paced_s", "updated_s"), 0
 )
 
 
@@ -207,12 +209,61 @@ def test_a_small_request_makes_the_cheaper_probe_if_one_comes_soon(book: Book) -
         book.answered(permit, NOW)
     due_s = book.tripped()
     assert book.admit("a", due_s, tokens=5000) is None
-    assert book.admit("a", due_s + SMALLER_WITHIN_S - 0.1, tokens=5000) is None
-    large = book.admit("a", due_s + SMALLER_WITHIN_S, tokens=5000)
+    assert book.admit("a", due_s + STAND_BACK_S - 0.1, tokens=5000) is None
+    large = book.admit("a", due_s + STAND_BACK_S, tokens=5000)
     assert large is not None and large.how is Admission.PROBE
-    book.cancelled(large, due_s + SMALLER_WITHIN_S)
-    small = book.admit("a", due_s + SMALLER_WITHIN_S, tokens=50)
+    book.cancelled(large, due_s + STAND_BACK_S)
+    small = book.admit("a", due_s + STAND_BACK_S, tokens=50)
     assert small is not None and small.how is Admission.PROBE
+
+
+@pytest.fixture
+def streaming_book(book: Book) -> Book:
+    """Half of its requests are streams, and five come in a second."""
+    for number in range(2 * COUNTED_REQUESTS):
+        book.traffic.request_began(NOW - 8.0 + number / 5)
+        permit = book.admit("a", NOW, streaming=number % 2 == 0)
+        assert permit is not None
+        book.answered(permit, NOW)
+    return book
+
+
+def test_where_streams_are_usual_they_make_the_probe(streaming_book: Book) -> None:
+    """They tell within seconds; a whole answer that is late might just be long."""
+    due_s = streaming_book.tripped()
+    assert streaming_book.admit("a", due_s) is None
+    stream = streaming_book.admit("a", due_s, streaming=True)
+    assert stream is not None and stream.how is Admission.PROBE
+
+
+def test_a_whole_answer_makes_the_probe_where_no_stream_comes(streaming_book: Book) -> None:
+    within_s = STAND_BACK_REQUESTS * streaming_book.traffic.every_s(NOW)
+    due_s = streaming_book.tripped()
+    assert 1.0 < within_s < STAND_BACK_S
+    assert streaming_book.admit("a", due_s + within_s - 0.01) is None
+    whole = streaming_book.admit("a", due_s + within_s + 0.01)
+    assert whole is not None and whole.how is Admission.PROBE
+
+
+def test_the_first_stage_of_a_ramp_is_made_of_streams(streaming_book: Book) -> None:
+    """Half of the requests are streams, so twice the share of them is let through, and none of the others."""
+    book = streaming_book
+    due_s = book.tripped()
+    probe = book.admit("a", due_s, streaming=True)
+    assert probe is not None
+    book.answered(probe, due_s)
+    assert book.a.breaker.state is CircuitState.RAMPING
+
+    def passed(*, streaming: bool) -> int:
+        permits = [book.admit("a", due_s + 0.1, streaming=streaming) for _ in range(400)]
+        for permit in permits:
+            if permit is not None:
+                book.cancelled(permit, due_s + 0.1)
+        return sum(permit is not None for permit in permits)
+
+    assert passed(streaming=False) == 0
+    draws = [book.admit("a", due_s + 0.1, streaming=True) is not None for _ in range(8)]
+    assert 1 <= sum(draws) <= 6
 
 
 def test_a_failed_probe_opens_the_circuit_for_longer(book: Book) -> None:

@@ -28,7 +28,17 @@ RETRY_AFTER = st.one_of(st.none(), st.sampled_from([0.0, 1.5, 60.0, 1e9, -5.0]))
 
 def beliefs(snapshot: Any) -> Any:
     """Without what each attempt changes: counts and pace."""
-    counts = ("in_flight", "asked", "asked_tokens", "answered", "failed", "pace_s", "paced_s", "updated_s")
+    counts = (
+        "in_flight",
+        "asked",
+        "asked_tokens",
+        "asked_streams",
+        "answered",
+        "failed",
+        "pace_s",
+        "paced_s",
+        "updated_s",
+    )
     return {name: replace(state, **dict.fromkeys(counts, 0)) for name, state in snapshot.items()}
 
 

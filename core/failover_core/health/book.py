@@ -96,11 +96,14 @@ class HealthBook:
         """Targets whose failure domain is in trouble, see `domains`."""
         return self._domains.doubted(self._snapshot, now)
 
-    def admit(self, name: str, now: float, *, tokens: int = 0, force: bool = False) -> Permit | None:
+    def admit(
+        self, name: str, now: float, *, tokens: int = 0, streaming: bool = False, force: bool = False
+    ) -> Permit | None:
         """Leave to ask `name` now, or None. `force` passes an open circuit and a rate limit, but no cap.
 
         Args:
             tokens: the request's size, input and output, as far as it is known.
+            streaming: a stream is asked for.
         """
         if self._gone:
             self._see_off()
@@ -111,7 +114,8 @@ class HealthBook:
             how, limit, closed = Admission.NORMAL, old.limit, old.breaker.state is CircuitState.CLOSED
             if not closed:
                 draw = self._draw() if old.breaker.state is CircuitState.RAMPING else 0.0
-                how = circuits.admission(old.breaker, now, draw, old.in_flight, large=tokens > old.usual_tokens)
+                trial = old.trial(tokens, streaming, self.traffic.every_s(now))
+                how = circuits.admission(old.breaker, now, draw, old.in_flight, trial)
             if how is Admission.REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
                 if not force:
                     return None
@@ -119,6 +123,7 @@ class HealthBook:
             old.in_flight += 1
             old.asked += 1
             old.asked_tokens += tokens
+            old.asked_streams += streaming
             permit = Permit(name, old.breaker.epoch, how, now, old.asked, old.asked_tokens)
             if closed and limit is ratelimit.NO_LIMIT:
                 return permit
@@ -176,8 +181,7 @@ class HealthBook:
 
     def heard(self, permit: Permit) -> None:
         """It has begun to answer: its silence is over."""
-        if permit.at_s > self._heard_s.get(permit.name, 0.0):
-            self._heard_s[permit.name] = permit.at_s
+        self._heard_s[permit.name] = max(permit.at_s, self._heard_s.get(permit.name, 0.0))
         if permit.pending_nats:
             with self._lock:
                 new = self._snapshot[permit.name].copy()
@@ -200,8 +204,7 @@ class HealthBook:
             old.answered += 1
             if durations:
                 old.pace_s, old.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
-            if permit.at_s > self._heard_s.get(permit.name, 0.0):
-                self._heard_s[permit.name] = permit.at_s
+            self._heard_s[permit.name] = max(permit.at_s, self._heard_s.get(permit.name, 0.0))
             if old.is_healthy(now):  # a baseline that learns from a slow decline would call the decline normal
                 slow = self.habits.learn(permit.name, durations, now)
             else:
@@ -235,10 +238,7 @@ class HealthBook:
             new = old.copy()
             permit.leave(new)
             new.failed += 1
-            if failure.kind is FailureKind.RATE_LIMITED:
-                new.limit = ratelimit.limited(old.limit, now, failure.retry_after_s)
-            elif failure.retry_after_s is not None:
-                new.limit = ratelimit.asked_to_wait(old.limit, now, failure.retry_after_s)
+            new.limit = ratelimit.failed(old.limit, now, failure)
             if parks:
                 new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:

@@ -15,7 +15,7 @@ Rules:
 Cooldown: min(10 s, 5 s * 2^k) * U(.8, 1.2), where k counts recent trips and forgets one every 2 minutes (Envoy lowers
 its ejection multiplier in the same way). A raced probe makes nobody wait, which allows such short cooldowns. One that
 fails at once costs nothing; one that falls silent costs an answer, so after a silent fault the cooldown is the time of
-15 requests, up to 40 s, and a request larger than usual leaves the probe to a smaller one for 10 s.
+15 requests, up to 40 s, and requests that make a poor trial stand back for a while (`trial`).
 
 The ramp lets 25 %, 60 % and then all requests through, each stage at least 3 s and 5 good answers long, at least one
 request a second. Quick answers come before slow ones, so the first few would paint too kind a picture: only a few
@@ -29,6 +29,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
+
+from .trial import GOOD_TRIAL, Trial
 
 BASE_COOLDOWN_S = 5.0
 MAX_COOLDOWN_S = 10.0
@@ -47,7 +49,6 @@ RELAPSED_ANSWERS = 8
 FLOOR_INTERVAL_S = 1.0
 FULL_INTERVAL_S = 10.0  # a caller may hold the streams that are under way for ever
 MIN_REST_S = 2.0
-SMALLER_WITHIN_S = 10.0
 HOLD_S = 12.0  # until the next health check has ended, and a little more
 MAX_HELD_S = 60.0
 
@@ -99,13 +100,13 @@ class Breaker:
     relapses: int = 0
 
 
-def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, *, large: bool = False) -> Admission:
+def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, trial: Trial = GOOD_TRIAL) -> Admission:
     """May an attempt pass now?
 
     Args:
         draw: a uniform random number in [0, 1), used only while ramping.
         in_flight: attempts under way, used only while ramping.
-        large: it is a larger request than usual: a smaller one makes a cheaper probe, if one comes soon.
+        trial: what it would tell of the target.
     """
     state = breaker.state
     if state is CircuitState.CLOSED:
@@ -115,11 +116,13 @@ def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, *, 
         room = RELAPSED_IN_FLIGHT if breaker.relapses else RAMP_IN_FLIGHT
         if in_flight >= room[breaker.stage]:
             passes = waited_s >= FULL_INTERVAL_S
+        elif breaker.stage == 0 and trial.stream_within_s > 0.0:
+            passes = waited_s >= max(FLOOR_INTERVAL_S, trial.stream_within_s)
         else:
-            passes = draw < RAMP_SHARES[breaker.stage] or waited_s >= FLOOR_INTERVAL_S
+            share = trial.boost * RAMP_SHARES[0] if breaker.stage == 0 else RAMP_SHARES[breaker.stage]
+            passes = draw < share or waited_s >= FLOOR_INTERVAL_S
         return Admission.NORMAL if passes else Admission.REFUSED
-    due_s = breaker.until_s + SMALLER_WITHIN_S if large else breaker.until_s
-    return Admission.PROBE if now >= due_s else Admission.REFUSED
+    return Admission.PROBE if now >= breaker.until_s + trial.stands_back_s else Admission.REFUSED
 
 
 def admitted(breaker: Breaker, now: float, how: Admission) -> Breaker:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..failure import Failure, FailureKind
 from .quota import Quota, quota_of
 from .ratelimit_headers import RateLimitFacts
 
@@ -102,6 +103,13 @@ def admitted(limit: RateLimit, now: float, tokens: int = 0) -> RateLimit:
     due_s = max(limit.due_s, now) + 1.0 / per_s
     blocked_until_s = max(limit.blocked_until_s, due_s - 1.0 / per_s)
     return replace(limit, admits=limit.admits + 1, due_s=due_s, blocked_until_s=blocked_until_s, quota=quota)
+
+
+def failed(limit: RateLimit, now: float, failure: Failure) -> RateLimit:
+    """After any failure; only those that ask for less traffic change anything."""
+    if failure.kind is FailureKind.RATE_LIMITED:
+        return limited(limit, now, failure.retry_after_s)
+    return limit if failure.retry_after_s is None else asked_to_wait(limit, now, failure.retry_after_s)
 
 
 def asked_to_wait(limit: RateLimit, now: float, retry_after_s: float) -> RateLimit:

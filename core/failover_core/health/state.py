@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from . import suspicion
 from .breaker import PROBE_LEASE_S, Breaker, CircuitState, failed, succeeded
 from .ratelimit import NO_LIMIT, RateLimit
+from .trial import Trial, trial_of
 
 BUSY_S = 1.0  # nobody knows when an attempt will end: ask again then
 
@@ -33,6 +34,7 @@ class TargetState:
         odd_lately: the same, of which it is not known yet what will come of them.
         odd_since: how many had been asked when counting began.
         asked_tokens: the sum of the sizes of the requests asked, as far as they are known.
+        asked_streams: how many of the requests asked were streams.
         max_concurrent: how many attempts may be under way at a time; None = any number.
     """
 
@@ -53,6 +55,7 @@ class TargetState:
     odd_lately: int = 0
     odd_since: int = 0
     asked_tokens: int = 0
+    asked_streams: int = 0
     max_concurrent: int | None = None
 
     def copy(self) -> TargetState:
@@ -74,6 +77,7 @@ class TargetState:
             self.odd_lately,
             self.odd_since,
             self.asked_tokens,
+            self.asked_streams,
             self.max_concurrent,
         )
 
@@ -90,10 +94,11 @@ class TargetState:
             self.silence = suspicion.updated(self.silence, since_s, nats if silence else 0.0)
         self.updated_s = max(self.updated_s, now)
 
-    @property
-    def usual_tokens(self) -> float:
-        """The mean size of its requests, as far as it is known."""
-        return self.asked_tokens / self.asked if self.asked else 0.0
+    def trial(self, tokens: int, streaming: bool, request_every_s: float) -> Trial:
+        """How good a trial of it a request of this size would make."""
+        asked = max(1, self.asked)
+        usual_tokens, streams = self.asked_tokens / asked, self.asked_streams / asked
+        return trial_of(tokens, usual_tokens, streaming=streaming, streams=streams, request_every_s=request_every_s)
 
     @property
     def usual_rate(self) -> float:
