@@ -16,7 +16,7 @@ from .effects import Start
 from .events import AttemptEnded, AttemptStarted
 from .failure import Failure, FailureKind, own_bug
 from .health.book import Permit
-from .health.breaker import Admission
+from .health.breaker import PROBE
 from .health.suspicion import LOOKS, RACE_NATS
 from .limits import habit_key, limit_for, races
 from .live import Desk, Live, durations_of
@@ -132,7 +132,7 @@ class Route:
             return "overdue"
         if self.trace.attempts:
             return "failed over"
-        return "probe" if permit.how is Admission.PROBE else "first"
+        return "probe" if permit.how is PROBE else "first"
 
     def _start(self, target: Target, permit: Permit, why: str) -> Start | None:
         number = len(self.trace.attempts) + 1
@@ -148,7 +148,7 @@ class Route:
             live.inlet = Inlet(target, tokens, hold_s, self.continues, hold_tool_calls=whole)
             if whole and self.info.json is not None:
                 live.inlet.withhold()
-        probing = permit.how is Admission.PROBE
+        probing = permit.how is PROBE
         live.limit = limit = limit_for(
             target,
             self.info,

@@ -18,7 +18,7 @@ from ..failure import Failure, FailureKind
 from ..forks import forget_in_child
 from . import breaker as circuits
 from . import ratelimit, suspicion
-from .breaker import Admission, CircuitState
+from .breaker import CLOSED, FORCED, NORMAL, OPEN, PROBE, PROBING, RAMPING, REFUSED
 from .domains import Domains
 from .habits import Durations, HabitKey, Habits
 from .latency import pace
@@ -111,15 +111,15 @@ class HealthBook:
             old = self._snapshot[name]
             if old.max_concurrent is not None and old.is_busy:
                 return None
-            how, limit, closed = Admission.NORMAL, old.limit, old.breaker.state is CircuitState.CLOSED
+            how, limit, closed = NORMAL, old.limit, old.breaker.state is CLOSED
             if not closed:
-                draw = self._draw() if old.breaker.state is CircuitState.RAMPING else 0.0
+                draw = self._draw() if old.breaker.state is RAMPING else 0.0
                 trial = old.trial(tokens, streaming, self.traffic.every_s(now))
                 how = circuits.admission(old.breaker, now, draw, old.in_flight, trial)
-            if how is Admission.REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
+            if how is REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
                 if not force:
                     return None
-                how = Admission.FORCED
+                how = FORCED
             old.in_flight += 1
             old.asked += 1
             old.asked_tokens += tokens
@@ -129,7 +129,7 @@ class HealthBook:
                 return permit
             new = old.copy()
             new.limit = ratelimit.admitted(limit, now, tokens)
-            if how is not Admission.FORCED:
+            if how is not FORCED:
                 new.breaker = circuits.admitted(old.breaker, now, how)
                 permit.epoch = new.breaker.epoch
             self._publish(name, new)
@@ -167,8 +167,8 @@ class HealthBook:
             rest = old.quiet(now) - own + self._domains.nats(permit.name, now)
             quiet = min(suspicion.MAX_QUIET_NATS, max(0.0, rest)) + evidence_nats
             state, known_s = old.breaker.state, self._heard_s.get(permit.name, 0.0)
-            news = known_s < permit.at_s or (state is CircuitState.RAMPING and old.breaker.stage == 0)
-            if permit.settled or not news or state is CircuitState.PROBING or permit.epoch < old.heeds_epoch:
+            news = known_s < permit.at_s or (state is RAMPING and old.breaker.stage == 0)
+            if permit.settled or not news or state is PROBING or permit.epoch < old.heeds_epoch:
                 return quiet  # a probe is judged by its own end, not by who was forced past it
             new = old.copy()
             weight = suspicion.weighed(evidence_nats, old.usual_rate)
@@ -205,11 +205,12 @@ class HealthBook:
             if durations:
                 old.pace_s, old.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
             self._heard_s[permit.name] = max(permit.at_s, self._heard_s.get(permit.name, 0.0))
-            if old.is_healthy(now):  # a baseline that learns from a slow decline would call the decline normal
+            spotless = old.is_spotless
+            if spotless or old.is_healthy(now):  # to learn from a slow decline would call the decline normal
                 slow = self.habits.learn(permit.name, durations, now)
             else:
                 slow = self.habits.why_slow(permit.name, durations)
-            if old.is_spotless and facts is None and not slow:
+            if spotless and facts is None and not slow:
                 permit.leave(old)
                 old.updated_s = max(old.updated_s, now)
                 self._domains.cleared(permit.name)
@@ -244,12 +245,11 @@ class HealthBook:
             elif evidence_nats > 0.0:
                 nats = max(0.0, evidence_nats - permit.noted_nats)
                 self._add_evidence(permit, new, now, nats, reason, silence=failure.kind is FailureKind.TIMEOUT)
-            elif permit.how is Admission.PROBE:
+            elif permit.how is PROBE:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
-        known = old.breaker.state is CircuitState.OPEN and old.breaker.reason == reason
-        if parks and not known:
+        if parks and not (old.breaker.state is OPEN and old.breaker.reason == reason):
             self._emit(TargetParked(permit.name, failure.kind, failure.message, self._park_s))
 
     def lost(
@@ -299,7 +299,7 @@ class HealthBook:
                 new = old.copy()
                 permit.leave(new)
                 # An attempt forced past the circuit shares the probe's epoch, but not its lease.
-                if permit.how is Admission.PROBE:
+                if permit.how is PROBE:
                     new.breaker = circuits.released(old.breaker, permit.epoch, now)
                 self._publish(permit.name, new)
             finally:
@@ -311,7 +311,7 @@ class HealthBook:
         with self._lock:
             old, heard_s = self._snapshot[name], self._heard_s.get(name, 0.0)
             self._publish(name, new := change(old, heard_s))
-            if new.breaker.state is CircuitState.OPEN and old.breaker.state is CircuitState.CLOSED:
+            if new.breaker.state is OPEN and old.breaker.state is CLOSED:
                 self._domains.spill(name, now, 0.0, tripped=True)
         self._tell(name, old, new, reason, now)
         return new is not old
@@ -333,13 +333,13 @@ class HealthBook:
         new.weigh(now, nats, silence=silence)
         others = (state.breaker.state for name, state in self._snapshot.items() if name != permit.name)
         alive = now - self._heard_s.get(permit.name, 0.0) < ALIVE_S
-        alone = alive and not any(state is CircuitState.CLOSED for state in others)
+        alone = alive and not any(state is CLOSED for state in others)
         jitter, every_s = 0.8 + 0.4 * self._draw(), self.traffic.every_s(now)
         new.judge(permit.epoch, now, reason, irreplaceable=alone, jitter=jitter, request_every_s=every_s)
-        if old.state is CircuitState.CLOSED:  # of an open one everybody knows
+        if old.state is CLOSED:  # of an open one everybody knows
             self._domains.spill(permit.name, now, nats, tripped=new.breaker is not old)
 
     def _tell(self, name: str, old: TargetState, new: TargetState, reason: str, now: float) -> None:
         if old.breaker.state is not new.breaker.state:
-            until_s = new.breaker.until_s - now if new.breaker.state is CircuitState.OPEN else None
+            until_s = new.breaker.until_s - now if new.breaker.state is OPEN else None
             self._emit(CircuitChanged(name, old.breaker.state.value, new.breaker.state.value, reason, until_s))

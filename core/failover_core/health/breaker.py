@@ -69,6 +69,11 @@ class Admission(StrEnum):
     REFUSED = "refused"
 
 
+# To look a member up in its class takes ten times as long.
+CLOSED, OPEN, PROBING, RAMPING = CircuitState
+NORMAL, PROBE, FORCED, REFUSED = Admission
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class Breaker:
     """One circuit. A value: never changed after it was made (not frozen only because that is slow to build).
@@ -87,7 +92,7 @@ class Breaker:
         relapses: how often it has lately tripped again soon after it had seemed well.
     """
 
-    state: CircuitState = CircuitState.CLOSED
+    state: CircuitState = CLOSED
     epoch: int = 0
     since_s: float = 0.0
     until_s: float = 0.0
@@ -109,9 +114,9 @@ def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, tri
         trial: what it would tell of the target.
     """
     state = breaker.state
-    if state is CircuitState.CLOSED:
-        return Admission.NORMAL
-    if state is CircuitState.RAMPING:
+    if state is CLOSED:
+        return NORMAL
+    if state is RAMPING:
         waited_s = now - breaker.admitted_at_s
         room = RELAPSED_IN_FLIGHT if breaker.relapses else RAMP_IN_FLIGHT
         if in_flight >= room[breaker.stage]:
@@ -121,15 +126,15 @@ def admission(breaker: Breaker, now: float, draw: float, in_flight: int = 0, tri
         else:
             share = trial.boost * RAMP_SHARES[0] if breaker.stage == 0 else RAMP_SHARES[breaker.stage]
             passes = draw < share or waited_s >= FLOOR_INTERVAL_S
-        return Admission.NORMAL if passes else Admission.REFUSED
-    return Admission.PROBE if now >= breaker.until_s + trial.stands_back_s else Admission.REFUSED
+        return NORMAL if passes else REFUSED
+    return PROBE if now >= breaker.until_s + trial.stands_back_s else REFUSED
 
 
 def admitted(breaker: Breaker, now: float, how: Admission) -> Breaker:
     """After an attempt has passed."""
-    if how is Admission.PROBE:
-        return _moved(breaker, CircuitState.PROBING, now, until_s=now + PROBE_LEASE_S)
-    if breaker.state is CircuitState.RAMPING:
+    if how is PROBE:
+        return _moved(breaker, PROBING, now, until_s=now + PROBE_LEASE_S)
+    if breaker.state is RAMPING:
         return Breaker(
             breaker.state,
             breaker.epoch,
@@ -148,8 +153,8 @@ def admitted(breaker: Breaker, now: float, how: Admission) -> Breaker:
 
 def released(breaker: Breaker, epoch: int, now: float) -> Breaker:
     """After a probe was cancelled: it told nothing, so the next request may probe at once."""
-    if breaker.epoch == epoch and breaker.state is CircuitState.PROBING:
-        return _moved(breaker, CircuitState.OPEN, now, until_s=now)
+    if breaker.epoch == epoch and breaker.state is PROBING:
+        return _moved(breaker, OPEN, now, until_s=now)
     return breaker
 
 
@@ -160,12 +165,12 @@ def succeeded(breaker: Breaker, epoch: int, now: float, *, calm: bool = True, st
         calm: nothing speaks against the target just now; without that no stage of the ramp is passed.
         staged: there is a ramp; otherwise one good answer closes the circuit.
     """
-    if breaker.epoch != epoch or breaker.state is CircuitState.CLOSED:
+    if breaker.epoch != epoch or breaker.state is CLOSED:
         return breaker
     if not staged:
-        return _moved(breaker, CircuitState.CLOSED, now)
-    if breaker.state is not CircuitState.RAMPING:  # the probe, or an attempt forced past the open circuit
-        ramping = _moved(breaker, CircuitState.RAMPING, now, admitted_at_s=now)
+        return _moved(breaker, CLOSED, now)
+    if breaker.state is not RAMPING:  # the probe, or an attempt forced past the open circuit
+        ramping = _moved(breaker, RAMPING, now, admitted_at_s=now)
         ramping.answers = 1
         return ramping
     answers = breaker.answers + 1
@@ -174,7 +179,7 @@ def succeeded(breaker: Breaker, epoch: int, now: float, *, calm: bool = True, st
         return _at_stage(breaker, breaker.stage, breaker.since_s, answers)
     if breaker.stage + 1 < len(RAMP_SHARES):
         return _at_stage(breaker, breaker.stage + 1, now, 0)
-    return _moved(breaker, CircuitState.CLOSED, now)
+    return _moved(breaker, CLOSED, now)
 
 
 def failed(
@@ -200,9 +205,9 @@ def failed(
     """
     if breaker.epoch != epoch:
         return breaker
-    if breaker.state is CircuitState.PROBING or (breaker.state is CircuitState.CLOSED and trip):
+    if breaker.state is PROBING or (breaker.state is CLOSED and trip):
         return tripped(breaker, now, jitter=jitter, reason=reason, costly=costly, request_every_s=request_every_s)
-    if breaker.state is CircuitState.RAMPING and (trip or doubtful):
+    if breaker.state is RAMPING and (trip or doubtful):
         if trip or breaker.stage < 2:
             return tripped(breaker, now, jitter=jitter, reason=reason, costly=costly, request_every_s=request_every_s)
         return _at_stage(breaker, breaker.stage - 2, now, 0)
@@ -215,7 +220,7 @@ def tripped(
     """The circuit opened now, with the cooldown that its recent trips have earned."""
     remembered = max(0.0, breaker.trips - (now - breaker.tripped_at_s) / FORGET_TRIP_S)
     relapses = breaker.relapses
-    if breaker.state is CircuitState.RAMPING or (breaker.state is CircuitState.CLOSED and breaker.trips > 0.0):
+    if breaker.state is RAMPING or (breaker.state is CLOSED and breaker.trips > 0.0):
         relapses = relapses + 1 if costly and now - breaker.tripped_at_s < FORGET_TRIP_S else 0
     base_s = BASE_COOLDOWN_S
     if costly:
@@ -223,16 +228,16 @@ def tripped(
     longest_s = max(base_s, RELAPSE_COOLDOWN_S if relapses else MAX_COOLDOWN_S)
     cooldown_s = min(longest_s, base_s * 2.0**remembered) * jitter
     until_s = now + cooldown_s
-    if breaker.state is CircuitState.PROBING:  # a silent probe takes its time to fail; the next need not wait for that
+    if breaker.state is PROBING:  # a silent probe takes its time to fail; the next need not wait for that
         until_s = max(now + MIN_REST_S, breaker.since_s + cooldown_s)
-    opened = _moved(breaker, CircuitState.OPEN, now, until_s=until_s, reason=reason)
+    opened = _moved(breaker, OPEN, now, until_s=until_s, reason=reason)
     opened.trips, opened.tripped_at_s, opened.relapses = min(MAX_TRIPS, remembered + 1.0), now, relapses
     return opened
 
 
 def parked(breaker: Breaker, now: float, *, park_s: float, reason: str) -> Breaker:
     """The circuit opened for `park_s` seconds because a person must act; no flap is remembered."""
-    return _moved(breaker, CircuitState.OPEN, now, until_s=now + park_s, reason=reason)
+    return _moved(breaker, OPEN, now, until_s=now + park_s, reason=reason)
 
 
 def held(breaker: Breaker, now: float) -> Breaker:
@@ -243,7 +248,7 @@ def held(breaker: Breaker, now: float) -> Breaker:
 
 def rested(breaker: Breaker, now: float) -> Breaker:
     """Health checks that had failed are good again: if it is open, the next request may probe."""
-    if breaker.state is not CircuitState.OPEN or breaker.until_s <= now:
+    if breaker.state is not OPEN or breaker.until_s <= now:
         return breaker
     return replace(breaker, until_s=now)
 

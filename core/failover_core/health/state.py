@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import suspicion
-from .breaker import PROBE_LEASE_S, Breaker, CircuitState, failed, succeeded
+from .breaker import CLOSED, OPEN, PROBE_LEASE_S, PROBING, RAMPING, Breaker, failed, succeeded
 from .ratelimit import NO_LIMIT, RateLimit
 from .trial import Trial, trial_of
 
@@ -110,7 +110,7 @@ class TargetState:
 
     def calmed(self) -> None:
         """It is well after all: what was odd about it lately is usual for it. Said of a state that is being made."""
-        if self.breaker.state is CircuitState.CLOSED:
+        if self.breaker.state is CLOSED:
             self.oddities += self.odd_lately
         self.odd_lately = 0
         if self.asked - self.odd_since > 2 * suspicion.RATE_MEMORY_CALLS:
@@ -127,7 +127,7 @@ class TargetState:
         if calm and self.odd_lately:
             self.calmed()
         self.breaker = succeeded(old, epoch, now, calm=calm, staged=staged)
-        if self.breaker is not old and old.state is not CircuitState.RAMPING:
+        if self.breaker is not old and old.state is not RAMPING:
             self.suspicion = self.pending = 0.0  # the old suspicion has had its trip; it starts with a clean sheet
             self.silence = min(self.silence, suspicion.REMEMBERED_NATS)
             self.heeds_epoch = self.breaker.epoch
@@ -157,7 +157,7 @@ class TargetState:
             costly=slow,
             request_every_s=request_every_s,
         )
-        if self.breaker.state is CircuitState.OPEN:
+        if self.breaker.state is OPEN:
             self.odd_lately = 0
 
     def available_in_s(self, now: float) -> float:
@@ -166,7 +166,7 @@ class TargetState:
         if self.limit is not NO_LIMIT or self.max_concurrent is not None:
             wait_s = self.full_for_s(now)
         state = self.breaker.state
-        if state is CircuitState.OPEN or state is CircuitState.PROBING:
+        if state is OPEN or state is PROBING:
             wait_s = max(wait_s, self.breaker.until_s - now)
         return wait_s if wait_s > 0.0 else 0.0
 
@@ -188,11 +188,11 @@ class TargetState:
         """There is nothing that a good answer could make better."""
         if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT:
             return False
-        return self.breaker.state is CircuitState.CLOSED
+        return self.breaker.state is CLOSED
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
-        if self.breaker.state is not CircuitState.CLOSED:
+        if self.breaker.state is not CLOSED:
             return False
         return self.suspicion + self.pending < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
 

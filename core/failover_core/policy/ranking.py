@@ -64,8 +64,10 @@ def weighted(candidates: Sequence[Target], snapshot: Snapshot, request: RequestI
 
     Keys ln(u) / weight, largest first (Efraimidis & Spirakis 2006).
     """
+    if request.session is not None:
+        return _sticky(candidates, request.session)
     draw = snapshot.draw
-    return _sticky(candidates, request) or _doubted_last(
+    return _doubted_last(
         sorted(candidates, key=lambda target: (target.tier, -log(1.0 - draw()) / target.weight)), snapshot
     )
 
@@ -77,26 +79,30 @@ def fastest(candidates: Sequence[Target], snapshot: Snapshot, request: RequestIn
     A pace that has not been refreshed for a minute or more counts for less and less, so a target that was slow is tried
     again.
     """
+    if request.session is not None:
+        return _sticky(candidates, request.session)
     states, now_s = snapshot.states, snapshot.now_s
 
-    def wait(target: Target) -> float:
+    def wait(target: Target) -> tuple[int, float]:
         state = states[target.name]
         pace_s = state.pace_s
         if pace_s and now_s > state.paced_s:
             pace_s *= exp((state.paced_s - now_s) / FORGET_PACE_S)
-        return pace_s * (state.in_flight + 1) / target.weight
+        return target.tier, pace_s * (state.in_flight + 1) / target.weight
 
-    return _sticky(candidates, request) or _least(candidates, snapshot, wait)
+    return _least(candidates, snapshot, wait)
 
 
 def least_busy(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
     """By tier, then by attempts under way for each unit of weight."""
+    if request.session is not None:
+        return _sticky(candidates, request.session)
     states = snapshot.states
 
-    def load(target: Target) -> float:
-        return states[target.name].in_flight / target.weight
+    def load(target: Target) -> tuple[int, float]:
+        return target.tier, states[target.name].in_flight / target.weight
 
-    return _sticky(candidates, request) or _least(candidates, snapshot, load)
+    return _least(candidates, snapshot, load)
 
 
 def cheapest(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
@@ -113,13 +119,10 @@ def expected_usd(target: Target, request: RequestInfo) -> float:
     return (prompt_tokens * target.input_usd_per_million + output_tokens * target.output_usd_per_million) / 1e6
 
 
-def _sticky(candidates: Sequence[Target], request: RequestInfo) -> Sequence[Target] | None:
+def _sticky(candidates: Sequence[Target], session: str) -> Sequence[Target]:
     """Requests of one session go to one target as long as it is there (prompt caches live there), by weighted
     rendezvous hashing (Thaler & Ravishankar 1998): when a target goes or comes, only its own sessions move.
     """
-    session = request.session
-    if session is None:
-        return None
 
     def score(target: Target) -> tuple[int, float]:
         digest = blake2b(f"{session}\0{target.name}".encode(), digest_size=8).digest()
@@ -129,17 +132,20 @@ def _sticky(candidates: Sequence[Target], request: RequestInfo) -> Sequence[Targ
     return sorted(candidates, key=score)
 
 
-def _least(candidates: Sequence[Target], snapshot: Snapshot, load: Callable[[Target], float]) -> Sequence[Target]:
-    """By tier, then by load. Few targets are all compared. Of many, a few drawn at random are compared and come first:
-    that is nearly as good ("The power of two choices", Mitzenmacher 2001), and the cost of a request does not grow.
+def _least(
+    candidates: Sequence[Target], snapshot: Snapshot, load: Callable[[Target], tuple[int, float]]
+) -> Sequence[Target]:
+    """By `load`: tier, then load. Few targets are all compared. Of many, a few drawn at random are compared and come
+    first: that is nearly as good ("The power of two choices", Mitzenmacher 2001), and the cost of a request does not
+    grow.
     """
     if len(candidates) > COMPARED:
         drawn = {int(snapshot.draw() * len(candidates)) for _ in range(DRAWN)}
         others = [target for number, target in enumerate(candidates) if number not in drawn]
-        candidates = sorted((candidates[number] for number in drawn), key=load) + others
+        order = sorted(sorted((candidates[number] for number in drawn), key=load) + others, key=_tier)
     else:
-        candidates = sorted(candidates, key=load)
-    return _doubted_last(sorted(candidates, key=_tier), snapshot)
+        order = sorted(candidates, key=load)
+    return _doubted_last(order, snapshot)
 
 
 def _doubted_last(order: Sequence[Target], snapshot: Snapshot) -> Sequence[Target]:
