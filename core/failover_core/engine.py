@@ -16,7 +16,7 @@ from .effects import Cancel, Chunk, Detach, Effect, Elapsed, Emit, Ended, Event,
 from .errors import deadline_error, final_error, interrupted_error
 from .events import RequestLost, RequestServed
 from .failure import Failure, FailureKind, own_bug
-from .limits import stall_limit_s
+from .limits import HOPELESS_STALL_S, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
@@ -185,7 +185,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
                 route.now = yield Cancel(live.attempt.number)
                 if over:
                     return (yield from _end(route, inlet))
-                return Failure(FailureKind.TIMEOUT, f"silent for {stall_s:.1f} s inside the stream")
+                return Failure(FailureKind.TIMEOUT, f"silent for {relay.stall_s:.1f} s inside the stream")
 
 
 def _end(route: Route, inlet: Inlet) -> Generator[Effect, Any, Failure | None]:
@@ -220,15 +220,19 @@ def go_on_or_raise(route: Route, live: Live, broken: Failure) -> None:
 
 def watch_silence(route: Route, live: Live, relay: Relay, stall_s: float) -> None:
     """A given limit always holds, a learned one only where attempts are limited at all, and not before somebody could
-    take over.
+    take over. Where nobody ever may, the caller has to be told some day that no more will come.
     """
     relay.stall_s, relay.not_before_s = stall_s, 0.0
-    if route.desk.settings.stall_s is None:
-        backup_s = route.backup_from_s() if live.limit is not None and may_change_hands(route, live) else None
-        if backup_s is None:
-            relay.stall_s = None
-        else:
-            relay.not_before_s = backup_s
+    if route.desk.settings.stall_s is not None:
+        return
+    if live.limit is None:
+        relay.stall_s = None
+        return
+    backup_s = route.backup_from_s() if may_change_hands(route, live) else None
+    if backup_s is None:
+        relay.stall_s = max(stall_s, HOPELESS_STALL_S)
+    else:
+        relay.not_before_s = backup_s
 
 
 def can_go_on(route: Route, live: Live) -> bool:

@@ -25,6 +25,7 @@ from .settings import Settings
 PROBE_HEAD_START_S = 1.0
 PROBE_Z = 1.28  # a probe that is slower than nine in ten healthy calls does not tell that its target is well again
 LONG_PROMPT_TOKENS = 3000
+HOPELESS_STALL_S = 120.0  # tools that run inside the provider may keep a stream silent for a minute
 HEDGE_Z = 1.9  # 3 % of healthy attempts are later than this
 MAX_HEDGED_PROMPT_TOKENS = 8000  # to have a longer prompt read twice costs more than a tail is worth
 

@@ -23,7 +23,8 @@ class Settings:
     Args:
         deadline_s: the whole call, over all attempts; None = no limit.
         first_token_s: a stream without content after this long is overdue; None = learned, 10 until then.
-        stall_s: a stream silent for this long is stalled; None = learned, 10 until then.
+        stall_s: a stream silent for this long is stalled; None = learned, 10 until then, and 120 where no other target
+            may take over.
         answer_s: a non-streamed answer is overdue after this long; None = learned, 30 until then (60 where
             thinking or more than 4,096 output tokens are asked for).
         same_target_retries: how often a passing fault is tried again on the same, healthy target.

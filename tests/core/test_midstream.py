@@ -15,6 +15,7 @@ from failover_core import (
     StreamRestarted,
     Target,
 )
+from failover_core.limits import HOPELESS_STALL_S
 from failover_core.providers import ChatChunk, Text, accumulate
 from failover_core.testing.scripted import Finish, ScriptedError, ScriptedReader
 from stepping import Stepper, failover_of, scripted
@@ -135,6 +136,29 @@ def test_never_inside_structured_output() -> None:
     request.fails("a", BROKEN)
     assert isinstance(request.error, StreamInterrupted)
     assert request.error.partial == FOX
+
+
+@pytest.mark.parametrize(
+    ("info", "settings"),
+    [
+        (RequestInfo(structured=True), {}),
+        (RequestInfo(structured=True), {"midstream": "replace"}),
+        (None, {"midstream": "raise"}),
+    ],
+    ids=["structured output", "structured output, to be replaced", "to be raised"],
+)
+def test_who_waits_for_a_silent_stream_that_nobody_may_take_over_is_told_some_day(
+    info: RequestInfo | None, settings: dict[str, Any]
+) -> None:
+    request = streaming("a", "b", info=info, **settings)
+    request.sends("a", FOX)
+    began_s = request.now
+    while request.error is None and request.now < began_s + 1000.0:
+        request.times_out()
+    assert isinstance(request.error, StreamInterrupted)
+    assert request.error.partial == FOX
+    assert request.started == ["a"]
+    assert request.now == pytest.approx(began_s + HOPELESS_STALL_S)
 
 
 def test_a_race_for_the_replacement_ends_in_one_restart() -> None:
