@@ -17,6 +17,8 @@ from .instrumentation import AttemptSpan, KeptBack, without_reports
 from .requests import Request
 
 _PRODUCER = "_failover_target"
+_SHOWN = "_failover_shown"
+_RESPONSES = (ChatResponse, CompletionResponse)
 
 
 class Attempt:
@@ -34,7 +36,7 @@ class Attempt:
         kept_back: the context to do it in, so that the LLM's own reports are not seen.
     """
 
-    __slots__ = ("_last", "_output_cls", "_span", "_target", "args", "kept_back", "kwargs", "method")
+    __slots__ = ("_last", "_output_cls", "_shown", "_span", "_target", "args", "kept_back", "kwargs", "method")
 
     def __init__(self, target: str, llm: LLM, family: Family, facts: Facts, request: Request, style: str) -> None:
         if request.endpoint == "chat_with_tools" and not hasattr(llm, style + request.endpoint):
@@ -48,6 +50,7 @@ class Attempt:
         self.args, self.kwargs = request.arguments_for(family, facts.model, thinks=facts.thinks)
         self.kept_back = KeptBack(taped=parsing)
         self._target = target
+        self._shown = request.shown
         self._output_cls = request.args[0] if parsing else object
         self._last: Any = None
         self._span = AttemptSpan(target, method, llm) if request.spans else None
@@ -71,15 +74,19 @@ class Attempt:
             self._span.end(self._last)  # also when it was given up: that is no failure
 
     def answered(self, answer: Any) -> Any:
-        """A whole answer, or one chunk of it, with a note who made it.
+        """A whole answer, or one chunk of it, with a note who made it, and from which text it goes on.
 
         Raises:
             ProviderReportedError: when it only reports a failure.
         """
-        raise_reported(getattr(answer, "raw", None))
+        raw = getattr(answer, "raw", None)
+        if raw is not None:
+            raise_reported(raw)
         self._last = answer
-        if isinstance(answer, ChatResponse | CompletionResponse):
+        if answer.__class__ in _RESPONSES or isinstance(answer, _RESPONSES):
             answer.__dict__[_PRODUCER] = self._target  # beside the fields, so that no dump or comparison shows it
+            if self._shown:
+                answer.__dict__[_SHOWN] = self._shown
         return answer
 
     def ended(self) -> None:
@@ -98,3 +105,9 @@ def producer_of(response: ChatResponse | CompletionResponse) -> str | None:
     if told is None:
         told = (response.additional_kwargs.get("failover") or {}).get("target")
     return told
+
+
+def shown_before(chunk: Any) -> str:
+    """The text from which the answer that a chunk belongs to goes on; "" for a fresh one."""
+    shown: str = chunk.__dict__.get(_SHOWN, "")
+    return shown

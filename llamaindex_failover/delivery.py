@@ -8,9 +8,8 @@ from typing import Any
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, MessageRole
 
 from failover_core import RouteTrace, StreamRestarted
-from failover_core.stream.text import Text
 
-from .attempt import producer_of
+from .attempt import shown_before
 from .reader import marks_the_end, with_content
 
 RESTART = "failover_restart"
@@ -22,12 +21,11 @@ _END: Any = object()
 class Delivery:
     """Keeps the accumulated text right across a join, and puts the trace on the last chunk."""
 
-    __slots__ = ("_held", "_joined", "_last", "_producer", "_shown")
+    __slots__ = ("_held", "_last", "_shown", "_text")
 
     def __init__(self) -> None:
-        self._shown = Text()
-        self._producer: str | None = None
-        self._joined = False
+        self._shown = ""  # what the answer goes on from since the last join
+        self._text = ""  # and with what has come since then
         self._held: Any = None
         self._last: Any = None
 
@@ -55,20 +53,22 @@ class Delivery:
         """The announcement of a new beginning, in the form of the chunks before it; what is accumulated starts anew."""
         told = {RESTART: restarted.as_dict()}
         completing = isinstance(self._last, CompletionResponse)
-        self._shown, self._producer, self._joined, self._held = Text(), None, False, None
+        self._held = None
         if completing:
             return CompletionResponse(text="", delta="", additional_kwargs=told)
         message = ChatMessage(role=MessageRole.ASSISTANT, content="")
         return ChatResponse(message=message, delta="", additional_kwargs=told)
 
     def _whole(self, chunk: Any) -> Any:
-        producer = producer_of(chunk)
-        if producer != self._producer:
-            self._joined = self._joined or (self._producer is not None and len(self._shown) > 0)
-            self._producer = producer
+        """A target that goes on from shown text accumulates only its own."""
+        shown = shown_before(chunk)
+        if not shown:
+            return chunk
+        if shown is not self._shown:
+            self._shown = self._text = shown
         if chunk.delta:
-            self._shown.write(chunk.delta)
-        return with_content(chunk, str(self._shown)) if self._joined else chunk
+            self._text += chunk.delta
+        return with_content(chunk, self._text)
 
 
 def with_trace(response: Any, trace: RouteTrace) -> Any:

@@ -75,11 +75,24 @@ class ResponseReader:
         text: str | None = getattr(chunk, "delta", None)
         if not text or not is_midway(chunk.raw) or chunk.additional_kwargs:
             return None
-        if isinstance(chunk, ChatResponse):
+        if chunk.__class__ is not CompletionResponse and isinstance(chunk, ChatResponse):
             message = chunk.message
             blocks = message.blocks
             if message.additional_kwargs or len(blocks) > 1 or (blocks and blocks[0].__class__ is not TextBlock):
                 return None
+        return text
+
+    def text_so_far(self, chunk: Any) -> str | None:
+        """LlamaIndex's chunks hold the accumulated text; see `OutputReader`."""
+        text: str | None = None
+        if chunk.__class__ is CompletionResponse:
+            text = chunk.text
+        elif chunk.__class__ is ChatResponse:
+            for block in chunk.message.blocks:
+                if block.__class__ is TextBlock:
+                    if text is not None:
+                        return None
+                    text = block.text
         return text
 
     def with_text(self, chunk: Any, text: str) -> Any:

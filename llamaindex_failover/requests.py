@@ -47,6 +47,7 @@ class Request:
         args, kwargs: exactly as the caller gave them.
         tapes: attempt number -> what the attempt reported to LlamaIndex, where that is to be told afterwards.
         spans: report every attempt as a span of its own.
+        shown: the text that the answer has to go on from; "" for a fresh one.
     """
 
     endpoint: Endpoint
@@ -54,6 +55,7 @@ class Request:
     kwargs: dict[str, Any]
     tapes: dict[int, Any] = field(default_factory=dict)
     spans: bool = False
+    shown: str = ""
 
     @property
     def messages(self) -> Sequence[ChatMessage]:
@@ -89,15 +91,15 @@ class Request:
         """The request that asks another target to go on after `shown`."""
         if self.endpoint == "complete":
             prompt = f"{self.args[0]}\n\n{shown}\n\n{resume_instruction(shown)}"
-            return replace(self, args=(prompt, *self.args[1:]))
+            return replace(self, args=(prompt, *self.args[1:]), shown=shown)
         more = (
             ChatMessage(shown, role=MessageRole.ASSISTANT),
             ChatMessage(resume_instruction(shown), role=MessageRole.USER),
         )
         if self.endpoint == "chat_with_tools":
             kwargs = {**self.kwargs, "user_msg": None, "chat_history": [*self.messages, *more]}
-            return replace(self, kwargs=kwargs)
-        return replace(self, args=([*self.args[0], *more],))
+            return replace(self, kwargs=kwargs, shown=shown)
+        return replace(self, args=([*self.args[0], *more],), shown=shown)
 
 
 def info_of(request: Request, *, wanted: frozenset[str], sized: bool, thinking: bool) -> RequestInfo:

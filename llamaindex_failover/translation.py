@@ -142,16 +142,12 @@ class StreamedMessage:
 
     def __init__(self) -> None:
         self._answer = GrowingAnswer()
-        self._text = ""
-        self._reasoning = ""
         self._calls: dict[int, list[str]] = {}
         self._id: str | None = None
 
     def taking(self, chunk: ChatChunk) -> ChatResponse:
         """The response after another chunk."""
         self._answer.add(chunk)
-        self._text += chunk.text
-        self._reasoning += chunk.reasoning
         self._id = self._id or chunk.id
         for delta in chunk.tool_calls:
             call = self._calls.setdefault(delta.index, ["", "", ""])
@@ -168,8 +164,9 @@ class StreamedMessage:
         )
 
     def _so_far(self) -> ChatMessage:
-        blocks: list[ContentBlock] = [ThinkingBlock(content=self._reasoning)] if self._reasoning else []
-        blocks.append(TextBlock(text=self._text))
+        reasoning = self._answer.reasoning
+        blocks: list[ContentBlock] = [ThinkingBlock(content=reasoning)] if reasoning else []
+        blocks.append(TextBlock(text=self._answer.text))
         blocks += [
             ToolCallBlock(tool_call_id=call_id, tool_name=name, tool_kwargs=arguments)
             for call_id, name, arguments in self._calls.values()

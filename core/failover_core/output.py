@@ -51,7 +51,9 @@ class OutputReader(Protocol):
     """Adapters and native targets implement it for their own output types.
 
     A reader may also have `plain_text(chunk) -> str | None`: all of a chunk, when it is nothing but visible text. It
-    spares the engine a `Reading` for each of the thousands of chunks of a long stream.
+    spares the engine a `Reading` for each of the thousands of chunks of a long stream. And where each chunk holds all
+    the text up to its own, `text_so_far(chunk) -> str | None` gives that: the engine keeps no copy beside it, and lets
+    no queue of such chunks pile up.
     """
 
     @property

@@ -7,6 +7,10 @@ the medians. Memory is the peak that tracemalloc sees while one stream is read t
 In process, models answer at once, so the rows show what the frameworks and failover cost by themselves. Over loopback
 (`--wire-chunks`), the real SDK reads from a real socket, as in use; the server is another process.
 
+Failover keeps the text of a stream once, to go on from it when it breaks ("text MB": what it weighs by itself). Bare
+LangChain keeps every chunk. LlamaIndex's classes put all the text so far into each chunk ("accumulated"), and then that
+is what failover keeps; of a model that only gives the new piece ("pieces only"), a bare stream keeps nothing at all.
+
 Time is CPU time of this process, so that other programs on a busy machine do not count.
 """
 
@@ -38,10 +42,12 @@ class Row:
     Args:
         read: reads one stream to its end, returns the number of chunks.
         bare: the row that it is compared with; "" for a bare one.
+        text_bytes: what the text of the stream weighs.
     """
 
     read: Callable[[], int]
     bare: str = ""
+    text_bytes: int = 0
     seconds: list[float] = field(default_factory=list)
     peak_bytes: int = 0
     chunks: int = 0
@@ -135,8 +141,8 @@ def langchain_styles(where: str, bare: Any, others: dict[str, Any]) -> dict[str,
 
 
 def llamaindex_rows(chunks: int) -> dict[str, Row]:
-    from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
-    from llama_index.core.llms.callbacks import llm_chat_callback
+    from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LLMMetadata
+    from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
     from llama_index.core.llms.custom import CustomLLM
 
     from llamaindex_failover import FailoverLLM
@@ -146,6 +152,8 @@ def llamaindex_rows(chunks: int) -> dict[str, Row]:
     class InProcess(CustomLLM):
         """Answers at once; decorated as every LLM of LlamaIndex is."""
 
+        accumulates: bool
+
         @property
         def metadata(self) -> LLMMetadata:
             return LLMMetadata(is_chat_model=True)
@@ -153,33 +161,49 @@ def llamaindex_rows(chunks: int) -> dict[str, Row]:
         def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
             raise NotImplementedError
 
+        @llm_completion_callback()
         def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-            raise NotImplementedError
+            def gen() -> Any:
+                text = ""
+                for number in range(chunks):
+                    word = f"word{number} "
+                    text = text + word if self.accumulates else word
+                    yield CompletionResponse(text=text, delta=word)
+
+            return gen()
 
         @llm_chat_callback()
         def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
             def gen() -> Any:
+                text = ""
                 for number in range(chunks):
                     word = f"word{number} "
-                    yield ChatResponse(message=ChatMessage(word, role="assistant"), delta=word)
+                    text = text + word if self.accumulates else word
+                    yield ChatResponse(message=ChatMessage(text, role="assistant"), delta=word)
 
             return gen()
 
         @llm_chat_callback()
         async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
             async def gen() -> Any:
+                text = ""
                 for number in range(chunks):
                     word = f"word{number} "
-                    yield ChatResponse(message=ChatMessage(word, role="assistant"), delta=word)
+                    text = text + word if self.accumulates else word
+                    yield ChatResponse(message=ChatMessage(text, role="assistant"), delta=word)
 
             return gen()
 
-    bare = InProcess()
-    others = {
-        "FailoverLLM": FailoverLLM([bare, InProcess()]),
-        "FailoverLLM, hedge='off'": FailoverLLM([bare, InProcess()], INLINE),
-    }
-    return llamaindex_styles("LlamaIndex in process", bare, others, said)
+    rows: dict[str, Row] = {}
+    for name, accumulates in (("accumulated", True), ("pieces only", False)):
+        bare, second = InProcess(accumulates=accumulates), InProcess(accumulates=accumulates)
+        others = {
+            "FailoverLLM": FailoverLLM([bare, second]),
+            "FailoverLLM, hedge='off'": FailoverLLM([bare, second], INLINE),
+        }
+        rows |= llamaindex_styles(f"LlamaIndex {name}", bare, others, said)
+        rows |= completion_style(f"LlamaIndex {name}", bare, others)
+    return rows
 
 
 def llamaindex_styles(where: str, bare: Any, others: dict[str, Any], said: Any) -> dict[str, Row]:
@@ -193,6 +217,15 @@ def llamaindex_styles(where: str, bare: Any, others: dict[str, Any], said: Any) 
         rows[f"{where} astream_chat, {name}"] = Row(
             adrained(lambda s=late: s(said), awaits=True), f"{where} astream_chat, bare"
         )
+    return rows
+
+
+def completion_style(where: str, bare: Any, others: dict[str, Any]) -> dict[str, Row]:
+    of_bare = f"{where} stream_complete, bare"
+    rows = {of_bare: Row(drained(lambda: bare.stream_complete("hi")))}
+    for name, llm in others.items():
+        stream = llm.stream_complete
+        rows[f"{where} stream_complete, {name}"] = Row(drained(lambda s=stream: s("hi")), of_bare)
     return rows
 
 
@@ -250,9 +283,15 @@ def wire_rows(url: str) -> dict[str, Row]:
     }
 
 
-def measure(rows: dict[str, Row], rounds: int) -> None:
+def text_bytes(chunks: int) -> int:
+    """What the text of a stream weighs by itself: `word0 word1 word2 ...`."""
+    return sum(len(f"word{number} ") for number in range(chunks))
+
+
+def measure(rows: dict[str, Row], rounds: int, chunks: int) -> None:
     for row in rows.values():
         row.chunks = row.read()
+        row.text_bytes = text_bytes(chunks)
     for _ in range(rounds):
         for row in rows.values():
             gc.collect()
@@ -271,12 +310,18 @@ def figures(rows: dict[str, Row]) -> dict[str, dict[str, float]]:
     told = {}
     for name, row in rows.items():
         us = median(row.seconds) / row.chunks * 1e6
-        told[name] = {"chunks": row.chunks, "us_a_chunk": round(us, 3), "peak_mb": round(row.peak_bytes / 1e6, 2)}
+        told[name] = {
+            "chunks": row.chunks,
+            "us_a_chunk": round(us, 3),
+            "text_mb": round(row.text_bytes / 1e6, 2),
+            "peak_mb": round(row.peak_bytes / 1e6, 2),
+        }
         if row.bare:
             bare = rows[row.bare]
             bare_us = median(bare.seconds) / bare.chunks * 1e6
             told[name]["added_us"] = round(us - bare_us, 3)
             told[name]["time_ratio"] = round(median(row.seconds) / median(bare.seconds), 3)
+            told[name]["bare_peak_mb"] = round(bare.peak_bytes / 1e6, 2)
             told[name]["memory_ratio"] = round(row.peak_bytes / max(bare.peak_bytes, 1), 3)
     return told
 
@@ -294,19 +339,21 @@ def main() -> None:
     for name, make in in_process.items():
         if arguments.only in ("", name):
             rows = make(arguments.chunks)
-            measure(rows, arguments.rounds)
+            measure(rows, arguments.rounds, arguments.chunks)
             told.update(figures(rows))
     if arguments.only in ("", "wire"):
         with server_elsewhere(arguments.wire_chunks) as url:
             rows = wire_rows(url)
-            measure(rows, arguments.rounds)
+            measure(rows, arguments.rounds, arguments.wire_chunks)
         told.update(figures(rows))
     if not arguments.json:
-        print(f"{'':<62} {'us/chunk':>9} {'added':>8} {'x time':>7} {'peak MB':>8} {'x mem':>6}")
+        print(f"{'':<62} {'us/chunk':>9} {'x time':>7} {'text MB':>8} {'bare MB':>8} {'peak MB':>8} {'x mem':>7}")
         for name, row in told.items():
-            more = f"{row['added_us']:>8.2f} {row['time_ratio']:>7.2f}" if "added_us" in row else f"{'':>16}"
-            memory = f"{row['memory_ratio']:>6.2f}" if "memory_ratio" in row else ""
-            print(f"{name:<62} {row['us_a_chunk']:>9.2f} {more} {row['peak_mb']:>8.2f} {memory}")
+            time = f"{row['time_ratio']:>7.2f}" if "time_ratio" in row else f"{'':>7}"
+            bare = f"{row['bare_peak_mb']:>8.2f}" if "bare_peak_mb" in row else f"{'':>8}"
+            memory = f"{row['memory_ratio']:>7.2f}" if "memory_ratio" in row else ""
+            cost = f"{row['us_a_chunk']:>9.2f} {time}"
+            print(f"{name:<62} {cost} {row['text_mb']:>8.2f} {bare} {row['peak_mb']:>8.2f} {memory}")
     print(json.dumps(told))
 
 

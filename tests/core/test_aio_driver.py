@@ -27,7 +27,7 @@ from failover_core import (
     Target,
 )
 from failover_core.context import current_attempt
-from failover_core.drivers.aio_tasks import MAX_WAITING_CHUNKS
+from failover_core.drivers.world import MAX_WAITING_CHUNKS
 from failover_core.testing.clock import VirtualLoop
 
 PATIENCE_S = 5.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failover_core import Failover, Settings, Target
-from failover_core.drivers.world import MAX_WAITING_CHUNKS
+from failover_core.drivers.world import MAX_WAITING_CHARS, MAX_WAITING_CHUNKS, room_after
 from failover_core.health.latency import typical_s
 from failover_core.output import Reading
 from failover_core.providers.answers import ChatChunk, GrowingAnswer, ToolCallDelta, accumulate
@@ -29,6 +29,143 @@ def test_a_growing_text_is_the_sum_of_its_pieces() -> None:
         text.write(piece)
     assert str(text) == "".join(pieces)
     assert len(text) == len("".join(pieces))
+
+
+def test_a_text_becomes_what_goes_on_from_it_and_nothing_else() -> None:
+    text = Text()
+    one, two = "one ", "".join(["one ", "two "])
+    assert text.becomes(one, "one ")
+    assert text.becomes(two, "two ")
+    assert str(text) is two, "not a copy"
+    for whole, piece in (("three", "three"), (two + "4", "three"), (None, "three"), (two + "threE", "three")):
+        assert not text.becomes(whole, piece)
+    assert str(text) is two
+    text.write("three")
+    assert not text.is_gathered
+    assert not text.becomes(two + "three and", " and"), "not before the loose pieces are put together"
+    assert str(text) == two + "three"
+    assert text.becomes(two + "three and", " and")
+
+
+class Whole(str):
+    """A chunk: a piece of text that knows all the text so far."""
+
+    so_far: str | None = None
+
+
+def whole(piece: str, so_far: str | None) -> Whole:
+    chunk = Whole(piece)
+    chunk.so_far = so_far
+    return chunk
+
+
+class WholeReader(ScriptedReader):
+    expects_finish = False
+
+    def text_so_far(self, chunk: Any) -> str | None:
+        return chunk.so_far
+
+
+class QuickWholeReader(WholeReader):
+    def plain_text(self, chunk: Any) -> str | None:
+        return chunk
+
+
+@pytest.mark.parametrize("reader", [WholeReader(), QuickWholeReader()], ids=["slow", "quick"])
+def test_text_that_the_chunks_hold_is_not_kept_twice(reader: Any) -> None:
+    relay = Relay(Inlet(Target("a", call=print, reader=reader), 0, 0.0), 0.0)
+    text = ""
+    for number in range(5):
+        text += f"{number} "
+        relay.take(whole(f"{number} ", text), 1.0)
+        assert relay.inlet.finished().text is text
+    relay.take(whole("odd ", "odd "), 1.0)
+    relay.take(whole("more ", text + "odd more "), 1.0)
+    assert relay.inlet.text == text + "odd more "
+
+
+def test_text_is_kept_where_the_chunks_cannot_be_read_for_it() -> None:
+    relay = Relay(Inlet(Target("a", call=print, reader=WholeReader()), 0, 0.0), 0.0)
+    for word in ("one ", "two "):
+        assert relay.take(word, 1.0) == word  # a str has no `so_far`
+    assert relay.inlet.text == "one two "
+
+
+HEAVY = MAX_WAITING_CHARS + 1
+SHOWN_AT_ONCE = Settings(deadline_s=10_000, hold_back_tokens=0)
+
+
+def test_chunks_that_hold_long_texts_do_not_pile_up_before_a_slow_reader() -> None:
+    with VirtualWorld() as world:
+        made: list[int] = []
+
+        def stream(request: str) -> Iterator[str]:
+            for number in range(20):
+                made.append(number)
+                yield whole(f"w{number} ", "x" * HEAVY)
+
+        failover = Failover([Target("a", stream=stream, reader=WholeReader())], SHOWN_AT_ONCE, world=world)
+        for number, _ in enumerate(failover.stream("hi"), start=1):
+            world.sleep(1.0)
+            assert len(made) == number
+        assert len(made) == 20
+
+
+def test_chunks_that_hold_long_texts_do_not_pile_up_on_asyncio() -> None:
+    made: list[int] = []
+
+    async def silent(request: str) -> AsyncIterator[str]:
+        await asyncio.sleep(1e6)
+        yield "never"
+
+    async def stream(request: str) -> AsyncIterator[str]:
+        for number in range(20):
+            made.append(number)
+            yield whole(f"w{number} ", "x" * HEAVY)
+
+    async def read() -> None:
+        targets = [
+            Target("silent", astream=silent, reader=WholeReader()),
+            Target("a", astream=stream, reader=WholeReader()),
+        ]
+        number = 0
+        async for _ in Failover(targets, Settings(first_token_s=1.0, hold_back_tokens=0)).astream("hi"):
+            number += 1
+            await asyncio.sleep(1.0)
+            assert len(made) == number
+        assert number == 20
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(read())
+
+
+@pytest.mark.parametrize(
+    ("chars", "room"),
+    [(0, MAX_WAITING_CHUNKS), (10, MAX_WAITING_CHUNKS), (MAX_WAITING_CHARS // 3, 3), (HEAVY, 0)],
+)
+def test_how_many_chunks_may_wait(chars: int, room: int) -> None:
+    assert room_after("x" * chars, lambda chunk: chunk) == room
+    assert room_after("x" * chars, lambda chunk: None) == MAX_WAITING_CHUNKS
+    assert room_after("x" * chars, None) == MAX_WAITING_CHUNKS
+    assert room_after(1, len) == MAX_WAITING_CHUNKS, "a reader that fails"  # type: ignore[arg-type]
+
+
+def test_a_thread_that_waits_for_room_goes_on_when_the_reader_waits() -> None:
+    """The real mailbox, with real threads: every chunk is handed over before the next one is made."""
+    made = 0
+
+    def stream(request: str) -> Iterator[str]:
+        nonlocal made
+        while made < 500:
+            made += 1
+            yield whole(f"w{made} ", "x" * HEAVY)
+
+    failover = Failover([Target("a", stream=stream, reader=WholeReader())], SHOWN_AT_ONCE)
+    number = 0
+    for _ in failover.stream("hi"):
+        number += 1
+        assert made <= number + 1
+    assert number == 500
 
 
 class QuickReader(ScriptedReader):
@@ -140,13 +277,14 @@ def test_the_gaps_that_are_learned_are_the_target_s_own(settings: Settings) -> N
         assert learned_s == pytest.approx(GAP_S, rel=0.15)
 
 
-def test_the_gaps_that_are_learned_on_asyncio() -> None:
+@pytest.mark.parametrize("settings", [INLINE, ON_A_THREAD], ids=["inline", "task"])
+def test_the_gaps_that_are_learned_on_asyncio(settings: Settings) -> None:
     async def stream(request: str) -> AsyncIterator[str]:
-        for number in range(50):
+        for number in range(3 * MAX_WAITING_CHUNKS):
             await asyncio.sleep(GAP_S)
             yield f"word{number} "
 
-    failover = Failover([Target("a", astream=stream)], INLINE)
+    failover = Failover([Target("a", astream=stream)], settings)
 
     async def read() -> None:
         async for _ in failover.astream("hi"):

@@ -11,7 +11,7 @@ from ..effects import Cancel, Chunk, Detach, Elapsed, Emit, Ended, Event, Failed
 from ..stream.relay import Relay
 from .aio_inline import Inline
 from .aio_targets import aclose, call, iterate
-from .aio_tasks import MAX_WAITING_CHUNKS, Tasks
+from .aio_tasks import Tasks
 
 
 class Session:
@@ -91,6 +91,8 @@ class Session:
                     if self._until_s is not None:
                         self._arm(self._until_s)
                     self._at_wait = True
+                    if self._tasks is not None:
+                        self._tasks.make_room()
                     return
                 if isinstance(effect, Emit):
                     self.emitted = effect
@@ -136,9 +138,13 @@ class Session:
 
     def _next_event(self) -> Event:
         event = self.inbox.popleft()
-        if self._tasks is not None and len(self.inbox) < MAX_WAITING_CHUNKS:
+        if self._tasks is not None:
             self._tasks.make_room()
         return event
+
+    def is_behind(self, room: int) -> bool:
+        """Do `room` events wait already? With no room at all: is the engine still busy with the last one?"""
+        return len(self.inbox) >= room and not self._at_wait
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..context import enter
 from ..effects import AttemptEvent, Chunk, Detach, Elapsed, Ended, Event, Failed, Returned, Start
 from .aio_targets import aclose, call, iterate
+from .world import room_after
 
 if TYPE_CHECKING:
     from .aio_session import Session
-
-MAX_WAITING_CHUNKS = 64
 
 _background: set[asyncio.Task[None]] = set()
 """Tasks that nobody waits for any more: the event loop itself keeps only weak references."""
@@ -67,9 +66,10 @@ class Tasks:
         task.add_done_callback(lambda _: timer.cancel())
 
     def make_room(self) -> None:
-        """There is room in the session's inbox again."""
+        """There may be room in the session's inbox again."""
         if self._room is not None:
             self._room.set()
+            self._room = None
 
     async def _call(self, start: Start) -> None:
         enter(start.context)
@@ -84,17 +84,21 @@ class Tasks:
 
     async def _pull(self, start: Start) -> None:
         enter(start.context)
-        loop, inbox = self._session.loop, self._session.inbox
+        session, loop = self._session, self._session.loop
+        text_so_far = getattr(start.context.target.reader, "text_so_far", None)
         event: Event
         source: Any = None
         try:
             source = iterate(start.context.target, start.request)
             async for chunk in source:
-                while len(inbox) >= MAX_WAITING_CHUNKS and start.number in self._running:
-                    self._room = asyncio.Event()
-                    await self._room.wait()
                 if not self._tell(Chunk(start.number, chunk, loop.time())):
                     return  # it has not listened to its cancellation
+                room, full_s = room_after(chunk, text_so_far), loop.time()
+                while session.is_behind(room) and start.number in self._running:
+                    self._room = self._room or asyncio.Event()
+                    await self._room.wait()
+                if session.relay is not None:
+                    session.relay.inlet.idle_s += loop.time() - full_s
             event = Ended(start.number, loop.time())
         except (Exception, asyncio.CancelledError) as error:
             event = Failed(start.number, error, loop.time())

@@ -11,7 +11,7 @@ from ..context import enter, leave
 from ..effects import AttemptEvent, Chunk, Elapsed, Ended, Event, Failed, Returned, Start
 from ..stream.relay import Relay
 from .abandoned import Abandoned
-from .world import Mailbox, World
+from .world import Mailbox, World, room_after
 
 
 class Attempt:
@@ -120,6 +120,7 @@ def relay_mail(
     while True:
         event = poll() or mailbox.get(relay.until_s)
         if event is None:
+            relay.inlet.idle_s = attempt.idle_s
             return Elapsed(now())
         if event.number != number:
             continue  # it was given up
@@ -151,15 +152,16 @@ def pull_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:
     assert target.stream is not None
     enter(start.context)
     opened: Any = None
+    text_so_far = getattr(target.reader, "text_so_far", None)
     try:
         opened = target.stream(start.request)
         for chunk in opened:
-            event = Chunk(start.number, chunk, now())
-            mailbox.wait_for_room(attempt.is_waited_for)
-            attempt.idle_s += now() - event.at_s
             if attempt.cancelled:
                 break
+            event = Chunk(start.number, chunk, now())
             attempt.tell(event, mailbox)
+            mailbox.wait_for_room(attempt.is_waited_for, room_after(chunk, text_so_far))
+            attempt.idle_s += now() - event.at_s
         else:
             attempt.tell(Ended(start.number, world.now()), mailbox)
     except BaseException as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Condition
+from threading import RLock
 from time import monotonic, sleep
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..effects import AttemptEvent
 from .abandoned import Abandoned
@@ -16,14 +16,19 @@ MAX_WAIT_S = 1e9  # 30 years; what is far beyond that the operating system refus
 MAX_WAITING_CHUNKS = 64
 """A stream may be this far ahead of its reader."""
 
+MAX_WAITING_CHARS = 300_000
+"""So far may one be whose chunks each hold all the text so far: of a long answer, 64 copies would wait. Beyond that it
+is not ahead at all, which costs a turn of two threads for each chunk, and saves a hundred times its memory.
+"""
+
 
 class Mailbox(Protocol):
     def put(self, event: AttemptEvent) -> None:
         """From any thread."""
 
-    def wait_for_room(self, wanted: Callable[[], bool]) -> None:
-        """From a thread that `spawn` has started: until fewer than `MAX_WAITING_CHUNKS` events wait, or what it has is
-        not wanted any more.
+    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
+        """From a thread that `spawn` has started: until fewer than `room` events wait, with no room at all until the
+        reader waits for the next one, or until nothing more is wanted.
         """
 
     def look_again(self) -> None:
@@ -54,50 +59,69 @@ class World(Protocol):
         """Run `work`, which must not raise, on another thread."""
 
 
+def room_after(chunk: Any, text_so_far: Callable[[Any], str | None] | None) -> int:
+    """How many chunks like this one may wait; `text_so_far` is that of its target's reader."""
+    if text_so_far is None:
+        return MAX_WAITING_CHUNKS
+    try:
+        chars = len(text_so_far(chunk) or "")
+    except Exception:
+        return MAX_WAITING_CHUNKS  # what it cannot read will be told by whoever reads the chunk itself
+    return min(MAX_WAITING_CHUNKS, MAX_WAITING_CHARS // max(1, chars))
+
+
 class RealMailbox:
     def __init__(self) -> None:
         self._queue: SimpleQueue[AttemptEvent] = SimpleQueue()
-        self._room = Condition()
+        self._calls: SimpleQueue[None] = SimpleQueue()  # one for each thread that is to look again; quicker than locks
+        self._lock = RLock()  # the garbage collector may end a forgotten stream in a thread that holds it
         self._waiting = 0
+        self._enough_room = 0
+        self._reader_waits = False
         self.put = self._queue.put
 
-    def wait_for_room(self, wanted: Callable[[], bool]) -> None:
-        if self._queue.qsize() < MAX_WAITING_CHUNKS:
+    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
+        if self._queue.qsize() < room:
             return
-        with self._room:
-            self._waiting += 1
-            while self._queue.qsize() >= MAX_WAITING_CHUNKS and wanted():
-                self._room.wait()
-            self._waiting -= 1
+        while True:
+            with self._lock:
+                self._waiting += 1
+                self._enough_room = room // 2 if room == MAX_WAITING_CHUNKS else -1
+            waiting = self._queue.qsize()  # looked at only now, so that no call is missed
+            if waiting < room or (waiting == 0 and self._reader_waits) or not wanted():
+                break
+            self._calls.get()
+        with self._lock:
+            self._waiting = max(0, self._waiting - 1)
 
     def look_again(self) -> None:
-        with self._room:
-            self._room.notify_all()
+        with self._lock:
+            waiting, self._waiting = self._waiting, 0
+        for _ in range(waiting):
+            self._calls.put(None)
 
     def poll(self) -> AttemptEvent | None:
         try:
             event = self._queue.get_nowait()
         except Empty:
             return None
-        if self._waiting:
-            self._make_room()
+        # Not for a single event: threads that take turns for each chunk cost more than the chunk.
+        if self._waiting and self._queue.qsize() <= self._enough_room:
+            self.look_again()
         return event
 
     def get(self, until_s: float | None) -> AttemptEvent | None:
+        self._reader_waits = True
+        if self._waiting:
+            self.look_again()
         try:
-            event = self._queue.get(
+            return self._queue.get(
                 timeout=None if until_s is None else min(MAX_WAIT_S, max(0.0, until_s - monotonic()))
             )
         except Empty:
             return None
-        if self._waiting:
-            self._make_room()
-        return event
-
-    def _make_room(self) -> None:
-        """Not for a single event: threads that take turns for each chunk cost more than the chunk."""
-        if self._queue.qsize() <= MAX_WAITING_CHUNKS // 2:
-            self.look_again()
+        finally:
+            self._reader_waits = False
 
 
 class RealWorld:

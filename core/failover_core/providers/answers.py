@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..health.ratelimit_headers import RateLimitFacts
+from ..stream.text import Text as GrowingText
 from ..trace import StreamRestarted
 from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
 
@@ -170,19 +171,19 @@ def accumulate(chunks: Iterable[ChatChunk | StreamRestarted]) -> ChatResponse:
 class GrowingAnswer:
     """The sum of the chunks so far. It keeps no chunk, and takes the same time for each, however long the answer."""
 
-    __slots__ = ("_known", "_parts", "_place", "_refusal", "_texts")
+    __slots__ = ("_known", "_parts", "_place", "_refusal", "_text")
 
     def __init__(self) -> None:
         self._parts: list[Part | ToolCallDelta] = []
         self._place: dict[int, int] = {}
         self._known: dict[str, Any] = {}
         self._refusal: str | None = None
-        self._texts: list[str] = []  # pieces of the text under way, not yet a part
+        self._text = GrowingText()  # the text under way, not yet a part
 
     def add(self, chunk: ChatChunk) -> None:
         for delta in chunk.deltas:
             if isinstance(delta, Text):
-                self._texts.append(delta.text)
+                self._text.write(delta.text)
             else:
                 self._end_text()
                 _join(self._parts, self._place, delta)
@@ -192,6 +193,19 @@ class GrowingAnswer:
             value = getattr(chunk, name)
             if value is not None:
                 self._known[name] = value
+
+    @property
+    def text(self) -> str:
+        """All the visible text so far; the very same string that the answer is made of, where that is possible."""
+        pieces = [part.text for part in self._parts if isinstance(part, Text)]
+        if self._text:
+            pieces.append(str(self._text))
+        return "".join(pieces)
+
+    @property
+    def reasoning(self) -> str:
+        """All the reasoning so far."""
+        return "".join([part.text for part in self._parts if isinstance(part, Reasoning)])
 
     def response(self) -> ChatResponse:
         self._end_text()
@@ -205,9 +219,9 @@ class GrowingAnswer:
         return ChatResponse(ChatMessage("assistant", whole), refusal=self._refusal, **self._known)
 
     def _end_text(self) -> None:
-        if self._texts:
-            _join(self._parts, self._place, Text("".join(self._texts)))
-            self._texts.clear()
+        if self._text:
+            _join(self._parts, self._place, Text(str(self._text)))
+            self._text = GrowingText()
 
 
 def tool_call(id: str | None, name: str | None, arguments: str, **facts: Any) -> ToolCall:

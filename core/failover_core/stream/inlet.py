@@ -39,6 +39,7 @@ class Inlet:
         "_hold_s",
         "_joiner",
         "_read",
+        "_text_so_far",
         "_visible",
         "bug",
         "chunks",
@@ -95,6 +96,7 @@ class Inlet:
         self._hold_chars = hold_back_tokens * CHARS_PER_TOKEN
         self._hold_s = hold_back_s
         self._joiner = Joiner(shown) if shown else None
+        self._text_so_far = None if shown else getattr(target.reader, "text_so_far", None)
 
     def take(self, chunk: Any, now: float) -> Any | None:
         """Read a chunk; returns what may be passed on of it, None for nothing."""
@@ -139,8 +141,19 @@ class Inlet:
                 self._misread("its reader's with_text", error)
                 return None
         if text:
-            self.texts.write(text)
+            self.note(text, chunk)
         return chunk
+
+    def note(self, text: str, chunk: Any) -> None:
+        """Keep the text of a chunk; not a second time where the chunk itself has all of it so far."""
+        texts = self.texts
+        if self._text_so_far is not None and texts.is_gathered:
+            try:
+                if texts.becomes(self._text_so_far(chunk), text):
+                    return
+            except Exception:
+                self._text_so_far = None  # then it is kept here
+        texts.write(text)
 
     def _misread(self, what: str, error: Exception) -> None:
         self.bug = own_bug(self.target.name, what, error)

@@ -22,30 +22,46 @@ class Relay:
             target.
         stall_s: how long it may be quiet; None = as long as it likes.
         not_before_s: until then nobody could take over, so it may be quiet in any case.
+        look_s: when its pace is to be looked at; None = not any more.
         deadline_s: when the caller wants to have all of it.
         hurries: `until_s` has come nearer than it was when the driver was told to wait.
     """
 
-    __slots__ = ("_plain_text", "_write", "deadline_s", "hurries", "inlet", "not_before_s", "quiet_since_s", "stall_s")
+    __slots__ = (
+        "_note",
+        "_plain_text",
+        "deadline_s",
+        "hurries",
+        "inlet",
+        "look_s",
+        "not_before_s",
+        "quiet_since_s",
+        "stall_s",
+    )
 
     def __init__(self, inlet: Inlet, now: float) -> None:
         self.inlet = inlet
         self.quiet_since_s = now
         self.stall_s: float | None = None
         self.not_before_s = 0.0
+        self.look_s: float | None = None
         self.deadline_s: float | None = None
         self.hurries = False
         plain_text = getattr(inlet.target.reader, "plain_text", _nothing_is_plain)
         self._plain_text = _nothing_is_plain if inlet.shown else plain_text  # where texts are joined, none is plain
-        self._write = inlet.texts.write
+        self._note = inlet.note
 
     @property
     def until_s(self) -> float | None:
         """When it has to be looked at although nothing has come."""
-        if self.stall_s is None:
-            return self.deadline_s
-        until_s = max(self.quiet_since_s + self.stall_s, self.not_before_s)
-        return until_s if self.deadline_s is None or until_s < self.deadline_s else self.deadline_s
+        until_s = self.deadline_s
+        if self.stall_s is not None:
+            stalled_s = max(self.quiet_since_s + self.stall_s, self.not_before_s)
+            if until_s is None or stalled_s < until_s:
+                until_s = stalled_s
+        if self.look_s is not None and (until_s is None or self.look_s < until_s):
+            return self.look_s
+        return until_s
 
     def take(self, chunk: Any, now: float) -> Any | None:
         """Read a chunk; returns what the caller is to be given now, None for nothing."""
@@ -57,7 +73,7 @@ class Relay:
         if text and not inlet.withholds:
             inlet.chunks += 1
             inlet.progress_s = self.quiet_since_s = now
-            self._write(text)
+            self._note(text, chunk)
             return chunk
         passed = inlet.take(chunk, now)
         if inlet.finish_reason is not None:

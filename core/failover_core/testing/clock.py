@@ -133,11 +133,12 @@ class VirtualMailbox:
         self._world = world
         self._events: deque[AttemptEvent] = deque()
         self._waiting: list[_Sleeper] = []
+        self._reader_waits = False
 
-    def wait_for_room(self, wanted: Callable[[], bool]) -> None:
+    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
         world = self._world
         with world._condition:
-            while len(self._events) >= MAX_WAITING_CHUNKS and wanted():
+            while len(self._events) >= room and not (self._reader_waits and not self._events) and wanted():
                 sleeper = _Sleeper()
                 self._waiting.append(sleeper)
                 world._fall_asleep(sleeper)
@@ -156,7 +157,13 @@ class VirtualMailbox:
             self._world._condition.notify_all()
 
     def get(self, until_s: float | None) -> AttemptEvent | None:
-        return self._world._pass_time(inf if until_s is None else until_s, self._next)
+        with self._world._condition:
+            self._reader_waits = True
+            self._wake_all()
+            try:
+                return self._world._pass_time(inf if until_s is None else until_s, self._next)
+            finally:
+                self._reader_waits = False
 
     def _next(self) -> AttemptEvent | None:
         if not self._events:
