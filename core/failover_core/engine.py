@@ -20,7 +20,7 @@ from .limits import HOPELESS_STALL_S, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
-from .patience import next_wait, overdue
+from .patience import look_at_pace, next_wait, overdue, pace_look_s
 from .policy.guards import Style
 from .policy.ranking import Snapshot
 from .route import Route
@@ -155,7 +155,7 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
     stall_s = stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
     relay = Relay(inlet, route.now)
     watch_silence(route, live, relay, stall_s)
-    relay.deadline_s = route.deadline_s
+    relay.deadline_s, relay.look_s = route.deadline_s, pace_look_s(route, live)
     if inlet.finish_reason is not None:
         relay.wait_for_last_words(route.now)
     while True:
@@ -181,6 +181,9 @@ def deliver(route: Route, live: Live) -> Generator[Effect, Any, Failure | None]:
                 raise deadline_error(route, shown=inlet.seen)
             if not over:
                 watch_silence(route, live, relay, stall_s)
+            if relay.look_s is not None and route.now >= relay.look_s:
+                relay.look_s = None
+                look_at_pace(route, live)
             if relay.until_s is not None and route.now >= relay.until_s:
                 route.now = yield Cancel(live.attempt.number)
                 if over:

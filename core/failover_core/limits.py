@@ -111,6 +111,10 @@ def habit_key(info: RequestInfo, streaming: bool) -> HabitKey:
     return ("first_token" if streaming else "answer", info.thinking, info.task)
 
 
+def gap_key(info: RequestInfo) -> HabitKey:
+    return ("gap", info.thinking, info.task)
+
+
 def size_of(info: RequestInfo) -> float:
     """How much longer than for a short prompt the first token may take: it comes after the whole prompt was read."""
     return 1.0 + (info.prompt_tokens or 0) / LONG_PROMPT_TOKENS
@@ -120,7 +124,7 @@ def stall_limit_s(target: Target, info: RequestInfo, settings: Settings, book: H
     """After how many seconds of silence a stream that has begun is stalled."""
     if settings.stall_s is not None:
         return settings.stall_s
-    return learned_stall_s(book.habits.own(target.name, ("gap", info.thinking, info.task)))
+    return learned_stall_s(book.habits.own(target.name, gap_key(info)))
 
 
 def _cold_s(info: RequestInfo, streaming: bool) -> float:

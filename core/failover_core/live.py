@@ -13,7 +13,7 @@ from .health.habits import HabitKey
 from .health.latency import moment_s
 from .health.ratelimit_headers import RateLimitFacts
 from .health.suspicion import LOOKS
-from .limits import Limit, habit_key, size_of
+from .limits import Limit, gap_key, habit_key, size_of
 from .model import RequestInfo, Target
 from .policy.guards import Style, cannot
 from .policy.ranking import Policy
@@ -118,5 +118,5 @@ def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitK
     durations: list[tuple[HabitKey, float]] = [(habit_key(info, True), first_s / size_of(info))]
     if inlet.chunks > 4:
         gaps_s = elapsed_s - first_s - inlet.idle_s
-        durations.append((("gap", info.thinking, info.task), gaps_s / (inlet.chunks - 1)))
+        durations.append((gap_key(info), gaps_s / (inlet.chunks - 1)))
     return durations

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 
 from .effects import Wait
 from .events import AttemptOverdue
+from .health.habits import SURE_SAMPLES
 from .health.suspicion import LOOKS, RACE_NATS
-from .limits import stall_limit_s
+from .limits import gap_key, stall_limit_s
 from .live import Live
 from .route import Route
 
+PACE_LOOK_S = 3.0
 KNOCK_S, MAX_KNOCK_S = 0.5, 8.0
 MAX_KNOCKS = 200  # with doubling pauses: almost half an hour
 
@@ -56,6 +58,25 @@ def _knock_s(route: Route) -> float | None:
         route.desk.book.traffic.refill()  # where no more requests come, nobody else pays for those that wait
         route.knock_s = route.now + min(MAX_KNOCK_S, KNOCK_S * 2.0 ** (route.knocks - 1))
     return max(backup_s, route.knock_s)
+
+
+def pace_look_s(route: Route, live: Live) -> float | None:
+    """When the pace of a stream is looked at, once; None where it is not known what is usual."""
+    gap = route.desk.book.habits.own(live.target.name, gap_key(route.info))
+    if live.limit is None or live.inlet is None or live.inlet.first_content_s is None or gap.samples < SURE_SAMPLES:
+        return None
+    return max(route.now, live.inlet.first_content_s) + PACE_LOOK_S
+
+
+def look_at_pace(route: Route, live: Live) -> None:
+    """Pieces that come far more slowly than usual are evidence before the stream's end, which will be late itself."""
+    inlet, book = live.inlet, route.desk.book
+    if inlet is None or inlet.first_content_s is None:
+        return
+    gap_s = (route.now - inlet.first_content_s - inlet.idle_s) / inlet.chunks
+    slow = book.habits.why_slow(live.target.name, [(gap_key(route.info), gap_s)])
+    if slow:
+        book.overdue(live.permit, route.now, slow)
 
 
 def overdue(route: Route) -> Iterator[Live]:

@@ -11,9 +11,11 @@ from failover_core import Failover, Failure, FailureKind, RequestInfo, Settings,
 from failover_core.engine import plan
 from failover_core.health.latency import moment_s
 from failover_core.health.suspicion import LOOKS, OVERDUE_NATS
+from failover_core.limits import gap_key
 from failover_core.live import MIN_SILENCE_S, Live
 from failover_core.patience import next_wait, overdue
 from failover_core.route import Route
+from stepping import Stepper, failover_of
 
 NOW = 1000.0
 ANSWER = ("answer", False, "")
@@ -51,6 +53,32 @@ def late(route: Route) -> Iterator[tuple[float, list[Live]]]:
     while (until_s := next_wait(route).until_s) is not None:
         route.now = until_s
         yield until_s, list(overdue(route))
+
+
+@pytest.mark.parametrize(("gap_s", "suspected"), [(0.05, False), (0.5, True)])
+def test_a_stream_whose_pieces_come_slowly_is_evidence_before_its_end(gap_s: float, suspected: bool) -> None:
+    """At a target that sends a piece every .05 s. Nobody is raced for it: what is shown is good."""
+    failover = failover_of("a", "b", hold_back_tokens=1, hold_back_s=0.0)
+    for number in range(60):
+        permit = failover._book.admit("a", NOW - 700.0 + 10.0 * number, streaming=True)
+        assert permit is not None
+        failover._book.answered(permit, NOW - 695.0 + 10.0 * number, [(gap_key(RequestInfo()), 0.05)])
+    request = Stepper(failover, "stream", now=NOW)
+    sent_s = NOW + 0.5
+    while request.now < NOW + 3.4:
+        request.sends("a", f"word {sent_s} ", after_s=min(sent_s, request.until_s or sent_s) - request.now)
+        sent_s += gap_s
+    assert request.health("a").suspicion == 0.0
+    while request.now < NOW + 6.0:
+        if request.until_s is not None and request.until_s < sent_s:
+            request.times_out()
+        else:
+            request.sends("a", f"word {sent_s} ", after_s=sent_s - request.now)
+            sent_s += gap_s
+    assert (request.health("a").suspicion >= 0.9 * OVERDUE_NATS) is suspected
+    assert request.started == ["a"]
+    request.finishes("a")
+    assert request.error is None
 
 
 def test_a_silent_attempt_is_looked_at_a_few_times_and_then_overdue() -> None:
