@@ -23,6 +23,7 @@ WIRES = ("openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "google:gemini-2.5-
 
 @pytest.fixture
 def server() -> Iterator[ProviderServer]:
+    gc.freeze()  # only what the test itself leaves behind is to be collected; conftest.py undoes it
     with ProviderServer(answer=WORDS, words_per_chunk=1, chunk_delay_s=0.005) as running:
         yield running
 

@@ -7,7 +7,10 @@ Real sockets, the real SDKs, the real framework classes. Waits are shortened her
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import pytest
 
@@ -33,20 +36,54 @@ def clean(scene: Stage) -> Iterator[None]:
     scene.clear()
 
 
+Played = dict[tuple[str, str], list[Turn]]
+
+
+@pytest.fixture(scope="module")
+def silent(scene: Stage) -> Played:
+    """Those who meet silence. They only wait, so the next begin meanwhile; not all at once, since limits are short."""
+    played: Played = {}
+    under_way: list[Future[Any]] = []
+    for scenario, kind in product([scenario for scenario in FAST if scenario.silent], KINDS):
+        played[scenario.id, kind] = turns = scenario.turns(scene, kind, settings=IMPATIENT)
+        under_way += [scene.begin(turn) for turn in turns]
+        wait(under_way, timeout=0.3)
+    finish(scene, under_way, played)
+    return played
+
+
+@pytest.fixture(scope="module")
+def all_silent(scene: Stage) -> Played:
+    silence = faults.Silence()
+    options: dict[str, Any] = {"settings": Settings(deadline_s=2.0), "fault": silence, "second_fault": silence}
+    played = {("", kind): [scene.turn(style, kind, **options) for style in STYLES] for kind in KINDS}
+    finish(scene, [scene.begin(turn) for turns in played.values() for turn in turns], played)
+    return played
+
+
+def finish(scene: Stage, under_way: list[Future[Any]], played: Played) -> None:
+    for future in under_way:
+        future.result()
+    for turns in played.values():
+        scene.count_calls(turns)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scenario", FAST, ids=lambda scenario: scenario.id)
-def test_the_caller_gets_a_whole_answer_or_the_providers_reason(scene: Stage, scenario: Scenario, kind: str) -> None:
-    turns = scenario.turns(scene, kind, settings=IMPATIENT if scenario.silent else QUICK)
-    scene.play(turns)
+def test_the_caller_gets_a_whole_answer_or_the_providers_reason(
+    scene: Stage, silent: Played, scenario: Scenario, kind: str
+) -> None:
+    if scenario.silent:
+        turns = silent[scenario.id, kind]
+    else:
+        turns = scenario.turns(scene, kind, settings=QUICK)
+        scene.play(turns)
     assert problems_of(turns, lambda turn: problems_with(scenario, turn)) == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_when_all_are_silent_the_deadline_holds(scene: Stage, kind: str) -> None:
-    settings = Settings(deadline_s=2.0)
-    silence = faults.Silence()
-    turns = [scene.turn(style, kind, settings=settings, fault=silence, second_fault=silence) for style in STYLES]
-    scene.play(turns)
+def test_when_all_are_silent_the_deadline_holds(all_silent: Played, kind: str) -> None:
+    turns = all_silent["", kind]
 
     def problems(turn: Turn) -> Iterator[str]:
         got = turn.got[0]
