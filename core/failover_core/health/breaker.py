@@ -20,8 +20,8 @@ fails at once costs nothing; one that falls silent costs an answer, so after a s
 The ramp lets 25 %, 60 % and then all requests through, each stage at least 3 s and 5 good answers long, at least one
 request a second. Quick answers come before slow ones, so the first few would paint too kind a picture: only a few
 attempts are under way at a time in the first stages, and no stage is passed while anything speaks against the target.
-One that has fallen silent again soon after it had seemed well rests longer, and has to give more answers, one after
-the other.
+One that has fallen silent again soon after it had seemed well rests longer, and has to give more answers, fewer of
+them at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .trial import GOOD_TRIAL, Trial
 
 BASE_COOLDOWN_S = 5.0
 MAX_COOLDOWN_S = 10.0
-RELAPSE_COOLDOWN_S = 15.0
+RELAPSE_COOLDOWN_S = 13.0
 RARE_COOLDOWN_S = 40.0
 REQUESTS_BETWEEN_PROBES = 15.0
 FORGET_TRIP_S = 120.0
@@ -42,10 +42,10 @@ MAX_TRIPS = 8.0  # an outage of hours is remembered for a quarter of an hour, an
 PROBE_LEASE_S = 60.0
 RAMP_SHARES = (0.25, 0.6, 1.0)
 RAMP_IN_FLIGHT = (6, 10, inf)
-RELAPSED_IN_FLIGHT = (3, 8, inf)
+RELAPSED_IN_FLIGHT = (4, 8, inf)
 STAGE_S = 3.0
 STAGE_ANSWERS = 5
-RELAPSED_ANSWERS = 8
+RELAPSED_ANSWERS = 7
 FLOOR_INTERVAL_S = 1.0
 FULL_INTERVAL_S = 10.0  # a caller may hold the streams that are under way for ever
 MIN_REST_S = 2.0
