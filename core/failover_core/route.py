@@ -126,8 +126,8 @@ class Route:
         return None
 
     def _why(self, permit: Permit) -> str:
-        if self.shown:
-            return self.desk.settings.midstream
+        if self.shown or self.broken is not None:  # thoughts may have been shown, but no text
+            return "replace" if self.desk.settings.midstream == "replace" else "resume"
         if any(live.attempt.overdue for live in self.live.values()):
             return "overdue"
         if self.trace.attempts:

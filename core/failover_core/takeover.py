@@ -29,8 +29,7 @@ def taken_over(route: Route, broken: Live, live: Live) -> StreamRestarted | None
     route.broken = None
     replaces = route.desk.settings.midstream == "replace"
     old, new, offset = broken.target.name, live.target.name, len(route.shown)
-    if route.shown or replaces:
-        route.trace.seams.append(Seam(offset, old, new, "replace" if replaces else "resume"))
+    route.trace.seams.append(Seam(offset, old, new, "replace" if replaces else "resume"))
     if not replaces:
         return None
     route.shown = ""

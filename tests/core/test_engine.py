@@ -22,6 +22,7 @@ from failover_core import (
 from failover_core.effects import Returned
 from failover_core.health.breaker import CircuitState
 from failover_core.testing.scripted import Finish, ScriptedError
+from failover_core.trace import Seam
 from stepping import START_S, Stepper, failover_of, scripted
 
 FOX = "The quick brown fox jumps over the lazy dog and then it sleeps all day"
@@ -641,7 +642,8 @@ def test_reasoning_that_was_shown_does_not_keep_another_target_from_starting_ove
     request.sends("b", "The whole answer.")
     request.finishes("b")
     assert request.emitted == ["<thought>", "The whole answer.", Finish()]
-    assert request.verdicts == [("a", "first", "resumed"), ("b", "failed over", "answered")]
+    assert request.verdicts == [("a", "first", "resumed"), ("b", "resume", "answered")]
+    assert request.trace.seams == [Seam(0, "a", "b")]
 
 
 def test_a_refusal_inside_a_stream_is_the_caller_s() -> None:

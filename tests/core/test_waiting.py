@@ -10,6 +10,7 @@ from failover_core import Failover, Failure, FailureKind, RequestInfo, Settings
 from failover_core.health.latency import COLD_STALL_S
 from failover_core.health.ratelimit_headers import RateLimitFacts
 from failover_core.health.suspicion import ERROR_NATS
+from failover_core.limits import HOPELESS_STALL_S
 from failover_core.patience import MAX_KNOCK_S, MAX_KNOCKS
 from failover_core.simulate import Incident, Profile, Record, Scenario, Traffic, run
 from failover_core.testing.scripted import ScriptedError
@@ -87,10 +88,10 @@ def test_a_stalled_stream_is_left_as_soon_as_somebody_comes_back() -> None:
     assert (request.now, request.started) == (START_S + 60.0, ["a", "b"])
 
 
-def test_a_stream_that_nobody_may_take_over_may_be_silent() -> None:
+def test_a_stream_that_nobody_may_take_over_may_be_silent_for_longer() -> None:
     request = Stepper(failover_of("a", "b", midstream="raise"), "stream")
     request.sends("a", TEXT)
-    assert request.until_s is None
+    assert request.until_s == START_S + HOPELESS_STALL_S
 
 
 @pytest.mark.parametrize("midstream", ["resume", "replace"])

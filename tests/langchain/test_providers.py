@@ -15,8 +15,9 @@ from langchain_core.runnables import RunnableParallel
 
 from failover_core import DeadlineExceeded, FailureKind, RequestRejected, Settings, StreamInterrupted
 from failover_core.testing import ProviderServer, faults
+from fault_scenarios import Says
 from langchain_failover import ChatFailover
-from lc_targets import KINDS, WRAPPED, make
+from lc_targets import KINDS, MODELS, WRAPPED, make
 
 QUICK = Settings(backoff_s=0.01, hold_back_s=0.05)
 PATIENT = Settings(backoff_s=0.01, hold_back_tokens=1000, hold_back_s=5.0)
@@ -186,3 +187,26 @@ async def test_an_interrupted_stream_tells_its_partial_text(first: ProviderServe
 
     assert caught.value.partial == shown != ""
     assert isinstance(caught.value, ModelError)
+
+
+@pytest.mark.parametrize("style", ["stream", "astream"])
+@pytest.mark.parametrize("kind", ["anthropic", "google", "anthropic:", "google:"])
+async def test_thoughts_that_were_shown_do_not_garble_the_answer_of_another_target(
+    kind: str, style: str, first: ProviderServer, second: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They outlast the hold-back, and no answer follows them."""
+    monkeypatch.setattr(first.behaviour, "chunk_delay_s", 0.1)
+    monkeypatch.setattr(second.behaviour, "answer", "It is noon.")
+    first.always(Says(thinking="Let me see what I know about it."))
+    backup = make(OTHER[kind.rstrip(":")], second)
+    llm = ChatFailover(targets=[make(kind, first), backup], settings=Settings(backoff_s=0.01, hold_back_s=0.02))
+    asked = llm.stream("What is up?") if style == "stream" else None
+    chunks = list(asked) if asked is not None else [chunk async for chunk in llm.astream("What is up?")]
+    message = sum(chunks[1:], chunks[0])
+    trace = message.response_metadata["failover"]
+    assert message.text == "It is noon."
+    assert [seam["offset_chars"] for seam in trace["seams"]] == [0]
+    names = (MODELS[kind.rstrip(":")], MODELS[OTHER[kind.rstrip(":")]])
+    assert message.response_metadata["model_name"].startswith(names)
+    assert sum(name in message.response_metadata["model_name"] for name in names) == 1
+    assert message.usage_metadata is not None and message.usage_metadata["output_tokens"] > 0
