@@ -231,8 +231,7 @@ class Route:
         elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif after_showing is None and rule.same_target and races(self.desk.settings, self.info):
-            if failure.kind is not FailureKind.RATE_LIMITED:  # to race it would mean more refusals
-                self.choice.stumbled(live.target)
+            self.choice.stumbled(live.target)
         elif rule.next_target is NextTarget.ROOMIER:
             smaller = f"its window is not larger than that of {live.target.name}"
             self.choice.keep(lambda target: roomier(target, live.target), smaller)

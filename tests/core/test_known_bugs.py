@@ -242,7 +242,7 @@ def test_moving_on_to_a_healthy_target_is_free(wait: str | None) -> None:
     def refuses(now: float) -> Behaviour:
         return Behaviour(after_s=0.05, status=429, retry_after=wait)
 
-    world = World(Settings(retry_after_patience_s=0.0), a=refuses, b=steady(1.0))
+    world = World(Settings(retry_after_patience_s=0.0), a=refuses, b=steady(0.3))
     world.traffic(0.0, 200.0, 0.2)
     assert not world.errors
     assert all(names[-1] == "b" for names in world.asked())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from failover_core import Failover, Failure, FailureKind, RequestInfo, Settings
-from failover_core.health.latency import COLD_STALL_S
+from failover_core.health.latency import COLD_ANSWER_S, COLD_STALL_S
 from failover_core.health.ratelimit_headers import RateLimitFacts
 from failover_core.health.suspicion import ERROR_NATS
 from failover_core.limits import HOPELESS_STALL_S
@@ -101,6 +101,18 @@ def test_a_stalled_stream_is_taken_over_by_one_that_had_only_stumbled(midstream:
     request.sends("b", TEXT)
     request.times_out()
     assert (request.now, request.started) == (START_S + COLD_STALL_S, ["a", "b", "a"])
+
+
+@pytest.mark.parametrize("told", [None, "5"])
+def test_who_waits_for_a_silent_target_comes_back_to_one_that_was_rate_limited(told: str | None) -> None:
+    """Not before its limit is over, and not while the other one may still be in time."""
+    request = Stepper(failover_of("a", "b"), "call")
+    request.fails("a", ScriptedError(429, headers=None if told is None else {"retry-after": told}))
+    assert request.started == ["a", "b"]
+    request.times_out()
+    assert (request.now, request.started) == (START_S + COLD_ANSWER_S, ["a", "b", "a"])
+    request.returns("a", "the answer")
+    assert request.result == "the answer"
 
 
 @pytest.mark.parametrize("midstream", ["resume", "replace"])
