@@ -18,7 +18,7 @@ from failover_core.health.habits import MAX_KINDS
 from failover_core.health.ratelimit_headers import RateLimitFacts
 from failover_core.health.suspicion import BAD_OUTPUT_NATS, ERROR_NATS, OVERDUE_NATS
 from failover_core.health.traffic import COUNTED_REQUESTS
-from failover_core.health.trial import STAND_BACK_REQUESTS, STAND_BACK_S
+from failover_core.health.trial import STAND_BACK_REQUESTS, STAND_BACK_S, Trial, trial_of
 
 NOW = 1000.0
 ERROR = Failure(FailureKind.SERVER_ERROR, "boom")
@@ -243,6 +243,20 @@ def test_a_whole_answer_makes_the_probe_where_no_stream_comes(streaming_book: Bo
     assert streaming_book.admit("a", due_s + within_s - 0.01) is None
     whole = streaming_book.admit("a", due_s + within_s + 0.01)
     assert whole is not None and whole.how is Admission.PROBE
+
+
+@pytest.mark.parametrize(
+    ("streams", "request_every_s", "stands_back_s"),
+    [(0.0, 0.2, 0.0), (0.1, 0.2, 0.0), (0.2, 0.2, 1.6), (0.9, 1.0, 8.0), (0.9, 5.0, 0.0)],
+)
+def test_a_whole_answer_stands_back_only_where_a_stream_is_likely_to_come_soon(
+    streams: float, request_every_s: float, stands_back_s: float
+) -> None:
+    def trial(streaming: bool) -> Trial:
+        return trial_of(0, 0.0, streaming=streaming, streams=streams, request_every_s=request_every_s)
+
+    assert trial(streaming=False).stands_back_s == pytest.approx(stands_back_s)
+    assert trial(streaming=True).boost == pytest.approx(1.0 / streams if stands_back_s else 1.0)
 
 
 def test_the_first_stage_of_a_ramp_is_made_of_streams(streaming_book: Book) -> None:

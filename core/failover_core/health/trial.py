@@ -44,8 +44,7 @@ def trial_of(tokens: int, usual_tokens: float, *, streaming: bool, streams: floa
         streams: share of the target's requests that are streams.
         request_every_s: mean time between requests.
     """
-    large = tokens > usual_tokens
-    if streaming:
-        return Trial(large, boost=1.0 / streams if streams else 1.0)
-    within_s = STAND_BACK_REQUESTS * request_every_s
-    return Trial(large, within_s if streams and within_s <= STAND_BACK_S else 0.0)
+    large, within_s = tokens > usual_tokens, STAND_BACK_REQUESTS * request_every_s
+    if streams * STAND_BACK_REQUESTS < 1.0 or within_s > STAND_BACK_S:  # no stream is likely to come soon
+        return Trial(large)
+    return Trial(large, boost=1.0 / streams) if streaming else Trial(large, within_s)
