@@ -77,7 +77,7 @@ def two_providers(
 
 
 async def test_concurrent_streams_lose_no_word_and_leave_no_task_and_no_connection() -> None:
-    settings = Settings(first_token_s=12, stall_s=12, retry_budget_tokens=1000)  # all of them want two cores at once
+    settings = Settings(first_token_s=30, stall_s=30, retry_budget_tokens=1000)  # all of them want two cores at once
     with two_providers(settings, STREAMS, POOLS) as (failovers, servers):
 
         async def one(number: int) -> tuple[str, bool]:
