@@ -18,7 +18,7 @@ MAX_WAITING_CHUNKS = 64
 
 MAX_WAITING_CHARS = 300_000
 """So far may one be whose chunks each hold all the text so far: of a long answer, 64 copies would wait. Beyond that it
-is not ahead at all, which costs a turn of two threads for each chunk, and saves a hundred times its memory.
+is not ahead at all, which costs a turn of two threads for each chunk, and saves dozens of copies of the text.
 """
 
 

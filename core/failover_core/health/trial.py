@@ -21,7 +21,7 @@ class Trial:
         large: it is larger than usual for the target.
         stream_within_s: it asks for a whole answer, and a stream is likely to come within so many seconds; 0 = it is a
             stream itself, or none is likely.
-        boost: factor on the share of such requests that a ramp lets through first, for those that stand back.
+        boost: factor on the share of streams that a ramp lets through first, to make up for those who stand back.
     """
 
     large: bool = False
@@ -38,7 +38,8 @@ GOOD_TRIAL = Trial()
 
 
 def trial_of(tokens: int, usual_tokens: float, *, streaming: bool, streams: float, request_every_s: float) -> Trial:
-    """
+    """What a request is good for as a trial.
+
     Args:
         tokens, usual_tokens: the size of the request, and of the target's requests.
         streams: share of the target's requests that are streams.
