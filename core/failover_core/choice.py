@@ -126,7 +126,9 @@ class Choice:
                 self._trace.skipped[target.name] = else_because
 
     def stumbled(self, target: Target) -> None:
-        """It failed, but may do better in a moment: a second try of it is better than to wait for a silent target."""
+        """It failed or was late, but may do better in a moment: to try it once more is better than to wait for a silent
+        target, or to leave a broken stream as it is.
+        """
         self._stumbled.add(target.name)
 
     def reconsider(self, now: float) -> None:

@@ -157,7 +157,7 @@ class Route:
             streaming=self.streaming,
             probing=probing,
             remaining_s=remaining_s,
-            has_backup=self.backup_from_s() is not None,
+            has_backup=self.backup_from_s() is not None or self._may_go_back(),
         )
         live.apart = probing and limit is not None and not limit.kills
         quiet = state.pending + state.silence
@@ -195,6 +195,10 @@ class Route:
     def backup_from_s(self) -> float | None:
         """When another target could be asked; None = never."""
         return self.choice.next_available_s(self.now) if self._attempts_left > 0 else None
+
+    def _may_go_back(self) -> bool:
+        """If this stream wins a race and breaks later, a loser may be asked again."""
+        return self.streaming and len(self.live) > 1 and self._attempts_left > 0
 
     @property
     def _attempts_left(self) -> int:
@@ -268,10 +272,13 @@ class Route:
 
     def lose(self, live: Live, winner: Live, *, runs_on: bool = False) -> None:
         """To be outrun by an attempt that began later is evidence, even where the lateness itself was none (with a
-        tight deadline); to be stopped before one's time is not, and the target may be asked again. An attempt that runs
-        on by itself has its permit settled later.
+        tight deadline); to be stopped before one's time is not. Either way the target may be asked again, if the
+        winner's stream breaks: who was late only if nobody else is left. An attempt that runs on by itself has its
+        permit settled later.
         """
-        if not live.attempt.overdue:
+        if live.attempt.overdue:
+            self.choice.stumbled(live.target)
+        else:
             self.choice.again(live.target)
         outrun = live.attempt.overdue or live.inlet is None or live.inlet.first_content_s is None
         if outrun and live.limit is not None and live.attempt.number < winner.attempt.number:

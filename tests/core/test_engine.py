@@ -839,16 +839,6 @@ def test_the_long_story_ends_well() -> None:
     ]
 
 
-def test_a_target_that_was_too_slow_is_not_asked_to_go_on() -> None:
-    """It lost its race by being overdue; to wait for it again would be worse than to say what happened."""
-    request = streaming("a", "b")
-    make_overdue(request)
-    request.sends("b", SHOWN)
-    request.fails("b", BROKEN)
-    assert request.verdicts == [("a", "first", "lost"), ("b", "overdue", "raise")]
-    assert isinstance(request.error, StreamInterrupted)
-
-
 def test_going_away_while_waiting_for_a_retry() -> None:
     request = Stepper(failover_of("a"))
     request.fails("a", DOWN)

@@ -15,6 +15,7 @@ from failover_core import (
     StreamRestarted,
     Target,
 )
+from failover_core.health.latency import COLD_STALL_S
 from failover_core.limits import HOPELESS_STALL_S
 from failover_core.providers import ChatChunk, Text, accumulate
 from failover_core.testing.scripted import Finish, ScriptedError, ScriptedReader
@@ -159,6 +160,31 @@ def test_who_waits_for_a_silent_stream_that_nobody_may_take_over_is_told_some_da
     assert request.error.partial == FOX
     assert request.started == ["a"]
     assert request.now == pytest.approx(began_s + HOPELESS_STALL_S)
+
+
+def test_who_has_only_lost_a_race_goes_on_when_the_winner_breaks_and_nobody_else_is_left() -> None:
+    request = streaming("a", "b")
+    request.times_out()
+    request.sends("b", FOX)
+    assert request.verdicts[0] == ("a", "first", "lost")
+    request.fails("b", BROKEN)
+    assert request.started == ["a", "b", "a"]
+    assert request.starts[-1].request == ("request", FOX)
+    request.sends("a", FOX, " long.")
+    request.finishes("a")
+    assert "".join(chunk for chunk in request.emitted if isinstance(chunk, str)) == FOX + " long."
+    assert request.verdicts[-1] == ("a", "resume", "answered")
+
+
+def test_a_silent_winner_is_left_for_the_one_that_has_only_lost_the_race() -> None:
+    request = streaming("a", "b")
+    request.times_out()
+    request.sends("b", FOX)
+    silent_from_s = request.now
+    while len(request.started) == 2:
+        request.times_out()
+    assert request.started == ["a", "b", "a"]
+    assert request.now == pytest.approx(silent_from_s + COLD_STALL_S)
 
 
 def test_a_race_for_the_replacement_ends_in_one_restart() -> None:
