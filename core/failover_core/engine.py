@@ -20,7 +20,7 @@ from .limits import HOPELESS_STALL_S, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
-from .patience import look_at_pace, next_wait, overdue, pace_look_s
+from .patience import has_begun, look_at_pace, next_wait, overdue, pace_look_s
 from .policy.guards import Style
 from .policy.ranking import Snapshot
 from .route import Route
@@ -129,8 +129,7 @@ def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, No
         if chunk is not None:
             inlet.held.append(chunk)
         if inlet.first_content_s == route.now:
-            live.hedge_at_s = None
-            route.desk.book.heard(live.permit)
+            has_begun(route, live)
         if inlet.hopeless or inlet.bug is not None:
             route.now = yield Cancel(event.number)
             failure = inlet.bug or _unjoined()

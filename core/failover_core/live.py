@@ -68,6 +68,7 @@ class Live:
         looks: how often it has been looked at while it was silent.
         hedge_at_s: when a second target may be asked although it is not overdue; None = not any more.
         told: what came with its answer about the provider's rate limits.
+        paced: the pace of its stream has been looked at.
     """
 
     attempt: Attempt
@@ -82,6 +83,7 @@ class Live:
     looks: int = 0
     hedge_at_s: float | None = None
     told: RateLimitFacts | None = None
+    paced: bool = False
 
     @property
     def rate_limit(self) -> RateLimitFacts | None:

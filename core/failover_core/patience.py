@@ -13,11 +13,11 @@ from .effects import Wait
 from .events import AttemptOverdue
 from .health.habits import SURE_SAMPLES
 from .health.suspicion import LOOKS, RACE_NATS
-from .limits import gap_key, stall_limit_s
+from .limits import gap_key, habit_key, size_of, stall_limit_s
 from .live import Live
 from .route import Route
 
-PACE_LOOK_S = 3.0
+PACE_LOOK_S = 2.0
 KNOCK_S, MAX_KNOCK_S = 0.5, 8.0
 MAX_KNOCKS = 200  # with doubling pauses: almost half an hour
 
@@ -60,6 +60,14 @@ def _knock_s(route: Route) -> float | None:
     return max(backup_s, route.knock_s)
 
 
+def has_begun(route: Route, live: Live) -> None:
+    """The first content has come: the silence is over, and how long it took is known."""
+    live.hedge_at_s = None
+    book, first_s = route.desk.book, route.now - live.began_s
+    book.heard(live.permit)
+    book.timed(live.permit, route.now, habit_key(route.info, True), first_s / size_of(route.info))
+
+
 def pace_look_s(route: Route, live: Live) -> float | None:
     """When the pace of a stream is looked at, once; None where it is not known what is usual."""
     gap = route.desk.book.habits.own(live.target.name, gap_key(route.info))
@@ -69,11 +77,13 @@ def pace_look_s(route: Route, live: Live) -> float | None:
 
 
 def look_at_pace(route: Route, live: Live) -> None:
-    """Pieces that come far more slowly than usual are evidence before the stream's end, which will be late itself."""
+    """Pieces that come more slowly than usual are evidence before the stream's end, which will be late itself."""
     inlet, book = live.inlet, route.desk.book
     if inlet is None or inlet.first_content_s is None:
         return
     gap_s = (route.now - inlet.first_content_s - inlet.idle_s) / inlet.chunks
+    live.paced = True
+    book.timed(live.permit, route.now, gap_key(route.info), gap_s)
     slow = book.habits.why_slow(live.target.name, [(gap_key(route.info), gap_s)])
     if slow:
         book.overdue(live.permit, route.now, slow)

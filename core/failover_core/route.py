@@ -261,6 +261,8 @@ class Route:
     def succeed(self, live: Live) -> None:
         """Settle the attempt whose output went to the caller, and teach the target's habits."""
         durations = durations_of(live, self.info, self.now)
+        if len(durations) > 1 and not live.paced:
+            self.desk.book.timed(live.permit, self.now, *durations[1])
         self.desk.book.answered(live.permit, self.now, durations, live.rate_limit)
         self.trace.target = live.target
         self._close(live, Verdict.ANSWERED)

@@ -24,7 +24,19 @@ NOW = 1000.0
 ERROR = Failure(FailureKind.SERVER_ERROR, "boom")
 ANSWER = ("answer", False, "")
 COUNTS = dict.fromkeys(
-    ("in_flight", "asked", "asked_tokens", "asked_streams", "answered", "failed", "pace_s", "paced_s", "updated_s"), 0
+    (
+        "in_flight",
+        "asked",
+        "asked_tokens",
+        "asked_streams",
+        "answered",
+        "failed",
+        "pace_s",
+        "paced_s",
+        "updated_s",
+        "slowness",
+    ),
+    0,
 )
 
 
@@ -96,7 +108,7 @@ def test_a_permit_is_settled_once(book: Book, first: str, second: str) -> None:
         elif how == "cancelled":
             book.cancelled(permit, NOW)
         else:
-            book.note(permit, NOW, OVERDUE_NATS, "late")
+            book.overdue(permit, NOW, "late")
 
     settle(first)
     before = book.snapshot
@@ -144,24 +156,24 @@ def test_a_refused_attempt_is_not_counted(book: Book) -> None:
 def test_lateness_is_evidence_at_once(book: Book) -> None:
     permits = [book.let_in() for _ in range(4)]
     for permit in permits:
-        book.note(permit, NOW + 10, OVERDUE_NATS, "no answer in 10.0 s")
+        book.overdue(permit, NOW + 10, "no answer in 10.0 s")
     assert book.a.breaker.state is CircuitState.OPEN
     assert book.a.breaker.reason == "no answer in 10.0 s"
     assert book.a.in_flight == 4
 
 
-def test_what_was_noted_is_not_counted_again(book: Book) -> None:
+def test_what_was_overdue_is_not_counted_again(book: Book) -> None:
     permit = book.let_in()
-    book.note(permit, NOW, OVERDUE_NATS, "late")
-    book.note(permit, NOW, OVERDUE_NATS, "late")
+    book.overdue(permit, NOW, "late")
+    book.overdue(permit, NOW, "late")
     assert book.a.suspicion == pytest.approx(OVERDUE_NATS)
     book.error(NOW, permit)
     assert book.a.suspicion == pytest.approx(ERROR_NATS)
 
 
-def test_a_lesser_failure_after_a_note_adds_nothing(book: Book) -> None:
+def test_a_lesser_failure_of_an_overdue_attempt_adds_nothing(book: Book) -> None:
     permit = book.let_in()
-    book.note(permit, NOW, OVERDUE_NATS, "late")
+    book.overdue(permit, NOW, "late")
     book.failed(permit, NOW, Failure(FailureKind.INVALID_OUTPUT), BAD_OUTPUT_NATS, parks=False)
     assert book.a.suspicion == pytest.approx(OVERDUE_NATS)
 

@@ -24,6 +24,7 @@ NAMES = ("a", "b")  # of one failure domain
 CAP = 12
 LONG_S = 400.0  # longer than parking and the longest rate limit
 RETRY_AFTER = st.one_of(st.none(), st.sampled_from([0.0, 1.5, 60.0, 1e9, -5.0]))
+FIRST = ("first_token", False, "")
 
 
 def beliefs(snapshot: Any) -> Any:
@@ -38,6 +39,7 @@ def beliefs(snapshot: Any) -> Any:
         "pace_s",
         "paced_s",
         "updated_s",
+        "slowness",
     )
     return {name: replace(state, **dict.fromkeys(counts, 0)) for name, state in snapshot.items()}
 
@@ -53,6 +55,11 @@ class Books(RuleBasedStateMachine):
         self.failing_since_s: float | None = None
         self.probes: dict[str, list[tuple[Permit, float]]] = {name: [] for name in NAMES}
         self.published: list[tuple[Any, Any]] = []
+        for _ in range(40):  # so that it is known what is slow
+            permit = self.book.admit("a", self.now)
+            assert permit is not None
+            self.book.answered(permit, self.now, [(FIRST, 0.5)])
+            self.now += 1.0
         if ill:
             self.break_down("a")
             self.now += 6.0
@@ -96,7 +103,7 @@ class Books(RuleBasedStateMachine):
         reset_s=st.sampled_from([1.0, 60.0, 86_400.0]),
     )
     def answer(self, number: int, durations: list[float], remaining: int | None, reset_s: float) -> None:
-        taught = [(("answer", False, ""), value) for value in durations]
+        taught = [(key, value) for key, value in zip((FIRST, ("gap", False, "")), durations, strict=False)]
         facts = None if remaining is None else RateLimitFacts(100, remaining, reset_s, 10_000, 99 * remaining, reset_s)
         self.book.answered(self.take(number), self.now, taught, facts)
 
@@ -152,6 +159,11 @@ class Books(RuleBasedStateMachine):
         assert permit.pending_nats == 0.0
 
     @precondition(lambda self: self.in_flight)
+    @rule(number=st.integers(0, 7), seconds=st.floats(0.0, 60.0))
+    def be_timed(self, number: int, seconds: float) -> None:
+        self.book.timed(self.in_flight[number % len(self.in_flight)], self.now, FIRST, seconds)
+
+    @precondition(lambda self: self.in_flight)
     @rule(number=st.integers(0, 7), nats=st.floats(0.0, 3.4), runs_on=st.booleans())
     def lose(self, number: int, nats: float, runs_on: bool) -> None:
         permit = self.in_flight[number % len(self.in_flight)] if runs_on else self.take(number)
@@ -191,6 +203,7 @@ class Books(RuleBasedStateMachine):
             assert state.asked >= state.answered + state.failed + state.in_flight
             assert state.suspicion >= 0.0
             assert state.oddities >= 0.0 and state.odd_lately >= 0
+            assert state.slowness >= 0.0
 
     @invariant()
     def silence_is_counted_once(self) -> None:

@@ -24,7 +24,7 @@ from failover_core.simulate import (
     named,
     run,
 )
-from failover_core.simulate.promises import HEALTHY_CALLS_PER_FALSE_TRIP, P99_AT_MOST
+from failover_core.simulate.promises import HEALTHY_CALLS_PER_FALSE_TRIP, P99_AT_MOST, WASTE_AT_MOST
 
 SEEDS = (1, 2, 3)
 WORKERS = min(4, os.cpu_count() or 1)
@@ -105,6 +105,17 @@ def test_streams_are_not_late_even_where_traffic_is_low() -> None:
     ours, calm = (figures([run(one, seed=seed) for seed in SEEDS]) for one in (rare, rare.calm()))
     assert ours.total_p99_s is not None and calm.total_p99_s is not None
     assert ours.total_p99_s <= P99_AT_MOST * calm.total_p99_s
+
+
+def test_a_primary_that_takes_twice_its_time_is_left() -> None:
+    """It fails nothing, and few of its answers miss their limits."""
+    gray = Scenario("gray", incidents=(Incident(100, 400, slowdown=2.0, drag=1.5),), seconds=520)
+    ours, calm = (figures([run(one, seed=seed) for seed in SEEDS]) for one in (gray, gray.calm()))
+    assert ours.total_p99_s is not None and calm.total_p99_s is not None and ours.detect_s is not None
+    assert ours.total_p99_s <= P99_AT_MOST * calm.total_p99_s
+    assert ours.waste <= WASTE_AT_MOST
+    assert ours.detect_s <= 15.0
+    assert ours.primary_share <= 0.1
 
 
 def test_nobody_waits_for_ever_beside_a_backup_that_is_well() -> None:

@@ -20,7 +20,7 @@ from . import breaker as circuits
 from . import ratelimit, suspicion
 from .breaker import CLOSED, FORCED, NORMAL, OPEN, PROBE, PROBING, RAMPING, REFUSED
 from .domains import Domains
-from .habits import Durations, HabitKey, Habits
+from .habits import OUT_WEIGHT, Durations, HabitKey, Habits
 from .latency import pace
 from .permit import Permit as Permit
 from .ratelimit_headers import RateLimitFacts
@@ -82,9 +82,8 @@ class HealthBook:
         """
         with self._lock:
             self._snapshot = {name: TargetState() for name in caps} | self._snapshot
-            for name, cap in caps.items():
-                if cap is not None:
-                    self._snapshot[name] = replace(self._snapshot[name], max_concurrent=cap)
+            capped = ((name, cap) for name, cap in caps.items() if cap is not None)
+            self._snapshot |= {name: replace(self._snapshot[name], max_concurrent=cap) for name, cap in capped}
             self.habits.add(self._snapshot)
             self._domains.relate(siblings)
 
@@ -113,17 +112,12 @@ class HealthBook:
                 return None
             how, limit, closed = NORMAL, old.limit, old.breaker.state is CLOSED
             if not closed:
-                draw = self._draw() if old.breaker.state is RAMPING else 0.0
-                trial = old.trial(tokens, streaming, self.traffic.every_s(now))
-                how = circuits.admission(old.breaker, now, draw, old.in_flight, trial)
+                how = old.admission(now, self._draw, tokens, streaming, self.traffic.every_s(now))
             if how is REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
                 if not force:
                     return None
                 how = FORCED
-            old.in_flight += 1
-            old.asked += 1
-            old.asked_tokens += tokens
-            old.asked_streams += streaming
+            old.ask(tokens, streaming)
             permit = Permit(name, old.breaker.epoch, how, now, old.asked, old.asked_tokens)
             if closed and limit is ratelimit.NO_LIMIT:
                 return permit
@@ -136,23 +130,37 @@ class HealthBook:
         self._tell(name, old, new, "time for a probe", now)
         return permit
 
-    def note(self, permit: Permit, now: float, evidence_nats: float, reason: str) -> None:
-        """Evidence from an attempt that is still in flight; it is not counted again when the attempt is settled."""
-        if permit.settled or evidence_nats <= permit.noted_nats:
+    def timed(self, permit: Permit, now: float, key: HabitKey, seconds: float) -> None:
+        """How quick a stream is, known before its end. One that is slow tells little, several tell of a slow target."""
+        nats = self.habits.slowness_nats(permit.name, key, seconds)
+        with self._lock:
+            old = self._snapshot[permit.name]
+            if permit.settled or not nats or permit.epoch != old.breaker.epoch:
+                return
+            old.slowness = max(0.0, old.slowness + nats)
+            if nats < 0.0 or not old.is_slow:
+                return
+            new, reason = old.copy(), f"slow: {self.habits.compared(permit.name, key, seconds)}"
+            self._add_evidence(permit, new, now, 0.0, reason)
+            self._publish(permit.name, new)
+        self._tell(permit.name, old, new, reason, now)
+
+    def overdue(self, permit: Permit, now: float, reason: str) -> None:
+        """It has passed its limit and is still in flight. That stays evidence whatever becomes of it, and is not
+        counted again when it is settled.
+        """
+        permit.late = True
+        nats = suspicion.OVERDUE_NATS - permit.noted_nats
+        if permit.settled or nats <= 0.0:
             return
         with self._lock:
             old = self._snapshot[permit.name]
             new = old.copy()
             permit.end_silence(new)
-            self._add_evidence(permit, new, now, evidence_nats - permit.noted_nats, reason, silence=True)
-            permit.noted_nats = evidence_nats
+            self._add_evidence(permit, new, now, nats, reason, silence=True)
+            permit.noted_nats = suspicion.OVERDUE_NATS
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
-
-    def overdue(self, permit: Permit, now: float, reason: str) -> None:
-        """It has passed its limit without a word. That stays evidence whatever becomes of it."""
-        permit.late = True
-        self.note(permit, now, suspicion.OVERDUE_NATS, reason)
 
     def silent(self, permit: Permit, now: float, evidence_nats: float) -> float:
         """It is later than usual and has said nothing yet. That is evidence as long as it lasts, unless attempts that
@@ -171,9 +179,7 @@ class HealthBook:
             if permit.settled or not news or state is PROBING or permit.epoch < old.heeds_epoch:
                 return quiet  # a probe is judged by its own end, not by who was forced past it
             new = old.copy()
-            weight = suspicion.weighed(evidence_nats, old.usual_rate)
-            new.pending += weight - permit.pending_nats
-            permit.pending_nats = weight
+            permit.keep_silence(new, evidence_nats)
             self._add_evidence(permit, new, now, 0.0, reason := f"no answer in {now - permit.at_s:.1f} s")
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
@@ -206,8 +212,9 @@ class HealthBook:
                 old.pace_s, old.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
             self._heard_s[permit.name] = max(permit.at_s, self._heard_s.get(permit.name, 0.0))
             spotless = old.is_spotless
-            if spotless or old.is_healthy(now):  # to learn from a slow decline would call the decline normal
-                slow = self.habits.learn(permit.name, durations, now)
+            out = old.breaker.state is not CLOSED
+            if spotless or out or old.is_healthy(now):  # to learn from a slow decline would call the decline normal
+                slow = self.habits.learn(permit.name, durations, now, weight=OUT_WEIGHT if out else 1.0)
             else:
                 slow = self.habits.why_slow(permit.name, durations)
             if spotless and facts is None and not slow:
@@ -218,8 +225,7 @@ class HealthBook:
             new = old.copy()
             permit.leave(new)
             if facts is not None or old.limit is not ratelimit.NO_LIMIT:
-                asked_since = (old.asked - permit.asked, old.asked_tokens - permit.asked_tokens)
-                new.limit = ratelimit.answered(old.limit, facts, permit.at_s, asked_since)
+                permit.report(new, facts)
             if slow and not permit.late:
                 self._add_evidence(permit, new, now, suspicion.OVERDUE_NATS, slow, silence=True)
             else:
@@ -317,19 +323,13 @@ class HealthBook:
         return new is not old
 
     def _publish(self, name: str, state: TargetState) -> None:
-        snapshot = self._snapshot.copy()
-        snapshot[name] = state
-        self._snapshot = snapshot
+        self._snapshot = self._snapshot | {name: state}
 
     def _add_evidence(
         self, permit: Permit, new: TargetState, now: float, nats: float, reason: str, *, silence: bool = False
     ) -> None:
         old = new.breaker
-        if nats > 0.0:
-            nats = suspicion.weighed(nats, new.usual_rate)
-            if not permit.odd:
-                permit.odd = True
-                new.odd_lately += 1
+        nats = permit.weigh(new, nats)
         new.weigh(now, nats, silence=silence)
         others = (state.breaker.state for name, state in self._snapshot.items() if name != permit.name)
         alive = now - self._heard_s.get(permit.name, 0.0) < ALIVE_S

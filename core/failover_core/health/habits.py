@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .latency import MIN_LIMIT_S, NO_HABIT, Habit, borrowed, is_known, learned, overran
+from .latency import MIN_LIMIT_S, NO_HABIT, Habit, borrowed, is_known, learned, overran, slowness_nats, typical_s
 
 HabitKey = tuple[str, bool, str]
 """(what was timed: "first_token", "answer" or "gap"; thinking asked for; task label)."""
@@ -15,6 +15,7 @@ MAX_KINDS = 64
 SURE_SAMPLES = 30
 MIN_SLOW_GAP_S = 0.1  # faster than anybody reads
 OUTRUN_SHARE = 0.1  # 3 in 1,000 good answers come after the limit, 3 in 100 after the time of a hedge
+OUT_WEIGHT = 0.2  # so that a target that has become slow for good is taken as it is after most of an hour
 LEARN_EVERY_S = 0.05  # at a hundred calls a second not each of them is needed to know what is usual
 
 
@@ -40,8 +41,9 @@ class Habits:
             return own
         return borrowed([habits.get(key, NO_HABIT) for habits in self._habits.values()], cold_s)
 
-    def learn(self, name: str, durations: Durations, now: float) -> str:
+    def learn(self, name: str, durations: Durations, now: float, *, weight: float = 1.0) -> str:
         """From a good answer. Only these widen the limit: a call that was never answered is no proof of a slow habit.
+        The `weight` is less for answers of a target whose circuit is not closed.
 
         Returns:
             Why it was too slow for this target; "" if it was not, or if too little is known.
@@ -55,10 +57,10 @@ class Habits:
                 habit = habits.get(key, NO_HABIT)
             if seconds > habit.limit_s and _is_slow(habit, key, seconds):
                 slow = _told(key, seconds)
-                habit = overran(habit)
+                habit = overran(habit, weight)
             elif now - habit.at_s < LEARN_EVERY_S and habit.samples > SURE_SAMPLES:
                 continue
-            habits[key] = learned(habit, seconds, now)
+            habits[key] = learned(habit, seconds, now, weight=weight)
         return slow
 
     def outrun(self, name: str, key: HabitKey) -> None:
@@ -68,6 +70,15 @@ class Habits:
         habit = self._habits[name].get(key, NO_HABIT)
         if habit.samples:
             self._habits[name][key] = overran(habit, OUTRUN_SHARE)
+
+    def slowness_nats(self, name: str, key: HabitKey, seconds: float) -> float:
+        """What one duration says for a target that has become slow."""
+        habit = self.own(name, key)
+        return slowness_nats(habit, seconds) if habit.samples >= SURE_SAMPLES else 0.0
+
+    def compared(self, name: str, key: HabitKey, seconds: float) -> str:
+        """How it compares with what is usual, for people."""
+        return f"{_told(key, seconds)}, usually {typical_s(self.own(name, key)) or 0.0:.2f} s"
 
     def why_slow(self, name: str, durations: Durations) -> str:
         """The same, without learning anything."""

@@ -5,6 +5,8 @@ them, and a call is overdue after exp(mean + z * deviation). Their tails differ,
 Monro would: it moves until 3 in 1,000 good answers come after the limit. It is wider while there are few samples.
 Samples are winsorised at 3 deviations, so that one outlier cannot move the habit, and count for 10 minutes, so that a
 decline over a minute does not become normal.
+
+A target that takes twice its usual time misses few limits, and yet a handful of its answers tell (`slowness_nats`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ MIN_STALL_S = 3.0
 STALL_GAPS = 30.0
 BORROWED_VARIANCE = 0.4  # medians of providers differ by a factor of 1.9 (one deviation), see `simulate.world`
 PACE_MEMORY_S = 10.0
+LOG_SLOWER = log(1.8)
+MAX_SLOWNESS_NATS = 2.5  # in one call of 200 the provider takes its time although nothing is wrong
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -62,7 +66,7 @@ class Habit:
 NO_HABIT = Habit()
 
 
-def learned(habit: Habit, seconds: float, now: float = 0.0) -> Habit:
+def learned(habit: Habit, seconds: float, now: float = 0.0, *, weight: float = 1.0) -> Habit:
     """The habit after one more duration of a good answer, which ended at `now`."""
     x = log(seconds if seconds > 1e-4 else 1e-4)
     n = habit.samples + 1
@@ -79,7 +83,7 @@ def learned(habit: Habit, seconds: float, now: float = 0.0) -> Habit:
             deviation = -bound
         if seconds <= habit.limit_s and z > MIN_Z:
             z -= Z_STEP * OVERDUE_SHARE
-    step = max(1.0 / n, min(1.0 / MIN_MEMORY_SAMPLES, (now - habit.at_s) / MEMORY_S))
+    step = weight * max(1.0 / n, min(1.0 / MIN_MEMORY_SAMPLES, (now - habit.at_s) / MEMORY_S))
     variance = (1.0 - step) * (habit.variance + step * deviation * deviation)
     return _habit(n, habit.mean + step * deviation, variance, z, habit.since_s, now)
 
@@ -133,6 +137,15 @@ def stall_s(gap: Habit) -> float:
     if gap.samples < MIN_SAMPLES:
         return COLD_STALL_S
     return max(MIN_STALL_S, STALL_GAPS * exp(gap.mean))
+
+
+def slowness_nats(habit: Habit, seconds: float) -> float:
+    """What one duration says for a target that takes 1.8 times as long as usual: the log-likelihood ratio of two
+    lognormal distributions, whose sum is a CUSUM for a shift of the mean (Page 1954).
+    """
+    shift = LOG_SLOWER / habit.unit
+    nats = shift * (lateness(habit, seconds) - 0.5 * shift)
+    return max(-MAX_SLOWNESS_NATS, min(MAX_SLOWNESS_NATS, nats))
 
 
 def typical_s(habit: Habit) -> float | None:

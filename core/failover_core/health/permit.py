@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .breaker import Admission
+from .ratelimit import answered
+from .ratelimit_headers import RateLimitFacts
 from .state import TargetState
+from .suspicion import weighed
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +47,26 @@ class Permit:
             new.in_flight -= 1
         if self.pending_nats:
             self.end_silence(new)
+
+    def report(self, new: TargetState, facts: RateLimitFacts | None) -> None:
+        """What came with its answer about the provider's rate limits goes into a state that is being made."""
+        asked_since = (new.asked - self.asked, new.asked_tokens - self.asked_tokens)
+        new.limit = answered(new.limit, facts, self.at_s, asked_since)
+
+    def weigh(self, new: TargetState, nats: float) -> float:
+        """What evidence from this attempt weighs. The target has one more oddity in a state that is being made."""
+        if nats <= 0.0:
+            return nats
+        if not self.odd:
+            self.odd = True
+            new.odd_lately += 1
+        return weighed(nats, new.usual_rate)
+
+    def keep_silence(self, new: TargetState, evidence_nats: float) -> None:
+        """It has said nothing yet, which by now weighs this much. Said of a state that is being made."""
+        weight = weighed(evidence_nats, new.usual_rate)
+        new.pending += weight - self.pending_nats
+        self.pending_nats = weight
 
     def end_silence(self, new: TargetState) -> None:
         """What its silence has added is taken out of a state that is being made."""

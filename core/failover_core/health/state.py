@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import suspicion
-from .breaker import CLOSED, OPEN, PROBE_LEASE_S, PROBING, RAMPING, Breaker, failed, succeeded
+from .breaker import CLOSED, OPEN, PROBE_LEASE_S, PROBING, RAMPING, Admission, Breaker, admission, failed, succeeded
 from .ratelimit import NO_LIMIT, RateLimit
-from .trial import Trial, trial_of
+from .trial import trial_of
 
 BUSY_S = 1.0  # nobody knows when an attempt will end: ask again then
 
 
 @dataclass(slots=True)
 class TargetState:
-    """All that is believed of one target. Published in snapshots; after that only its counts, its pace and `updated_s`
-    change.
+    """All that is believed of one target. Published in snapshots; after that only its counts, pace, slowness and
+    `updated_s` change.
 
     Args:
         breaker: its circuit.
@@ -36,6 +37,7 @@ class TargetState:
         asked_tokens: the sum of the sizes of the requests asked, as far as they are known.
         asked_streams: how many of the requests asked were streams.
         max_concurrent: how many attempts may be under way at a time; None = any number.
+        slowness: how much speaks for a target that has become slow, in nats; what chance does to healthy ones included.
     """
 
     breaker: Breaker = field(default_factory=Breaker)
@@ -57,6 +59,7 @@ class TargetState:
     asked_tokens: int = 0
     asked_streams: int = 0
     max_concurrent: int | None = None
+    slowness: float = 0.0
 
     def copy(self) -> TargetState:
         return TargetState(
@@ -79,6 +82,7 @@ class TargetState:
             self.asked_tokens,
             self.asked_streams,
             self.max_concurrent,
+            self.slowness,
         )
 
     @property
@@ -94,11 +98,22 @@ class TargetState:
             self.silence = suspicion.updated(self.silence, since_s, nats if silence else 0.0)
         self.updated_s = max(self.updated_s, now)
 
-    def trial(self, tokens: int, streaming: bool, request_every_s: float) -> Trial:
-        """How good a trial of it a request of this size would make."""
+    def ask(self, tokens: int, streaming: bool) -> None:
+        """One more attempt, of this size."""
+        self.in_flight += 1
+        self.asked += 1
+        self.asked_tokens += tokens
+        self.asked_streams += streaming
+
+    def admission(
+        self, now: float, draw: Callable[[], float], tokens: int, streaming: bool, request_every_s: float
+    ) -> Admission:
+        """May a request of this size pass its circuit, which is not closed? `draw` = a uniform random number."""
         asked = max(1, self.asked)
         usual_tokens, streams = self.asked_tokens / asked, self.asked_streams / asked
-        return trial_of(tokens, usual_tokens, streaming=streaming, streams=streams, request_every_s=request_every_s)
+        trial = trial_of(tokens, usual_tokens, streaming=streaming, streams=streams, request_every_s=request_every_s)
+        share = draw() if self.breaker.state is RAMPING else 0.0
+        return admission(self.breaker, now, share, self.in_flight, trial)
 
     @property
     def usual_rate(self) -> float:
@@ -128,7 +143,7 @@ class TargetState:
             self.calmed()
         self.breaker = succeeded(old, epoch, now, calm=calm, staged=staged)
         if self.breaker is not old and old.state is not RAMPING:
-            self.suspicion = self.pending = 0.0  # the old suspicion has had its trip; it starts with a clean sheet
+            self.suspicion = self.pending = self.slowness = 0.0  # that has had its trip; it starts with a clean sheet
             self.silence = min(self.silence, suspicion.REMEMBERED_NATS)
             self.heeds_epoch = self.breaker.epoch
 
@@ -143,9 +158,9 @@ class TargetState:
                 nobody: who stands in for all the others may well be slow.
             jitter, request_every_s: see `breaker.failed`.
         """
-        total = self.suspicion + self.pending
-        slow = 2.0 * (self.silence + self.pending) > total
-        doubt = max(self.suspicion, self.silence) if self.breaker.relapses else self.suspicion
+        total = max(self.suspicion + self.pending, self.slowness)
+        slow = 2.0 * max(self.silence + self.pending, self.slowness) > total
+        doubt = max(self.suspicion, self.slowness, self.silence if self.breaker.relapses else 0.0)
         self.breaker = failed(
             self.breaker,
             epoch,
@@ -159,6 +174,7 @@ class TargetState:
         )
         if self.breaker.state is OPEN:
             self.odd_lately = 0
+            self.slowness = min(self.slowness, suspicion.DEGRADED_NATS)  # a probe that is slow again will do
 
     def available_in_s(self, now: float) -> float:
         """Seconds until an attempt may pass; 0 when it may now (ramping decides by share, a quota by size)."""
@@ -176,23 +192,29 @@ class TargetState:
         return max(wait_s, BUSY_S) if self.is_busy else wait_s
 
     def doubt(self, now: float) -> float:
-        """The suspicion in nats, as it has faded by now, with the silence of attempts under way."""
-        return self.pending + suspicion.updated(self.suspicion, now - self.updated_s, 0.0)
+        """The suspicion in nats, as it has faded by now, with the silence of attempts under way; or the slowness."""
+        doubt = self.pending + suspicion.updated(self.suspicion, now - self.updated_s, 0.0)
+        return max(doubt, self.slowness) if self.is_slow else doubt
 
     def quiet(self, now: float) -> float:
         """The part of the doubt that comes from silence."""
         return self.pending + suspicion.updated(self.silence, now - self.updated_s, 0.0)
 
     @property
+    def is_slow(self) -> bool:
+        """It takes longer than usual, and that is hardly chance any more."""
+        return self.slowness >= suspicion.DEGRADED_NATS
+
+    @property
     def is_spotless(self) -> bool:
         """There is nothing that a good answer could make better."""
-        if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT:
+        if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT or self.is_slow:
             return False
         return self.breaker.state is CLOSED
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
-        if self.breaker.state is not CLOSED:
+        if self.breaker.state is not CLOSED or self.is_slow:
             return False
         return self.suspicion + self.pending < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
 

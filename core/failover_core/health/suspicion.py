@@ -8,6 +8,9 @@ row trip, and a target trips falsely less than once in 50,000 calls, whether it 
 An attempt that has said nothing yet is evidence too, and its silence weighs more with time: of the healthy attempts a
 share s(t) is as late as this, of the sick ones p1 + (1 - p1) * s(t), so it weighs ln((1 - p1) + p1 / s(t)). It is
 weighed at a few moments (`LOOKS`), and taken back when the attempt says something after all.
+
+A target that answers in time, but takes longer than it used to, is a sum of its own: `latency.slowness_nats`. The same
+levels hold for it.
 """
 
 from __future__ import annotations

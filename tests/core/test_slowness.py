@@ -1,0 +1,186 @@
+"""A target that takes twice its usual time fails nothing and misses few limits; a handful of its streams tell."""
+
+from __future__ import annotations
+
+from math import exp
+from random import Random
+
+import pytest
+
+from failover_core.health.book import HealthBook
+from failover_core.health.breaker import Admission, Breaker, CircuitState
+from failover_core.health.habits import SURE_SAMPLES
+from failover_core.health.latency import MAX_SLOWNESS_NATS, NO_HABIT, Habit, learned, slowness_nats
+from failover_core.health.suspicion import DEGRADED_NATS
+
+FIRST, GAP, ANSWER = ("first_token", False, ""), ("gap", False, ""), ("answer", False, "")
+USUAL_S = 0.6
+SPREAD = 0.36  # of ln(first token time) at the majors, see `simulate.fits`
+
+
+class Observed:
+    """A target `a` and its streams, which come one after the other."""
+
+    def __init__(self, streams: int = 100, seed: int = 1) -> None:
+        self.book = HealthBook(["a", "b"], rng=Random(5), emit=lambda event: None)
+        self.rng = Random(seed)
+        self.now = 1000.0
+        self.streams(streams)
+
+    def stream(self, factor: float = 1.0) -> Admission | None:
+        self.now += 1.0
+        permit = self.book.admit("a", self.now, streaming=True)
+        if permit is None:
+            return None
+        first_s = factor * USUAL_S * exp(self.rng.gauss(0.0, SPREAD))
+        self.now += first_s
+        self.book.heard(permit)
+        self.book.timed(permit, self.now, FIRST, first_s)
+        self.book.answered(permit, self.now, [(FIRST, first_s)])
+        return permit.how
+
+    def streams(self, count: int, factor: float = 1.0) -> None:
+        for _ in range(count):
+            self.stream(factor)
+
+    def until(self, state: CircuitState, factor: float) -> int:
+        """How many streams it takes."""
+        for count in range(2000):
+            if self.breaker.state is state:
+                return count
+            self.stream(factor)
+        raise AssertionError(f"never {state}")
+
+    @property
+    def breaker(self) -> Breaker:
+        return self.book.snapshot["a"].breaker
+
+    @property
+    def slowness(self) -> float:
+        return self.book.snapshot["a"].slowness
+
+
+def habit(seconds: float = USUAL_S, samples: int = 200) -> Habit:
+    rng, made = Random(2), NO_HABIT
+    for _ in range(samples):
+        made = learned(made, seconds * exp(rng.gauss(0.0, SPREAD)))
+    return made
+
+
+# -- one duration ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "speaks_against_it"), [(0.5, False), (1.0, False), (1.3, False), (1.4, True), (2.0, True)]
+)
+def test_a_duration_speaks_for_whichever_it_is_nearer_to(factor: float, speaks_against_it: bool) -> None:
+    """As usual, or 1.8 times as long: between the two, in the logarithm, lies 1.34."""
+    assert (slowness_nats(habit(), factor * USUAL_S) > 0.0) is speaks_against_it
+
+
+def test_what_chance_adds_it_takes_away_again() -> None:
+    rng, usual = Random(4), habit()
+    healthy = [slowness_nats(usual, USUAL_S * exp(rng.gauss(0.0, SPREAD))) for _ in range(2000)]
+    slow = [slowness_nats(usual, 2.0 * USUAL_S * exp(rng.gauss(0.0, SPREAD))) for _ in range(2000)]
+    assert sum(healthy) / 2000 < -0.5
+    assert sum(slow) / 2000 > 0.5
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9, 3600.0])
+def test_no_single_duration_decides(seconds: float) -> None:
+    assert abs(slowness_nats(habit(), seconds)) <= MAX_SLOWNESS_NATS < DEGRADED_NATS
+
+
+# -- a target -------------------------------------------------------------------------------------------------------
+
+
+def test_twice_the_usual_time_opens_the_circuit_within_thirty_streams() -> None:
+    assert max(Observed(seed=seed).until(CircuitState.OPEN, 2.0) for seed in range(20)) <= 30
+
+
+def test_the_reason_compares() -> None:
+    a = Observed()
+    a.until(CircuitState.OPEN, 3.0)
+    assert a.breaker.reason.startswith("slow: first token took ")
+    assert a.breaker.reason.endswith(" s, usually 0.60 s")
+
+
+def test_chance_opens_nothing() -> None:
+    for seed in range(5):
+        a = Observed(seed=seed)
+        a.streams(4000)
+        assert (a.breaker.state, a.breaker.trips) == (CircuitState.CLOSED, 0.0)
+
+
+def test_nothing_is_slow_before_enough_is_known() -> None:
+    a = Observed(streams=SURE_SAMPLES - 1)
+    a.stream(50.0)
+    assert a.slowness == 0.0
+
+
+def test_whole_answers_tell_nothing() -> None:
+    """They come in the order of their lengths: those that are left when a burst ends are the longest."""
+    a = Observed(streams=0)
+    for number in range(200):
+        permit = a.book.admit("a", 1000.0 + 10.0 * number)
+        assert permit is not None
+        a.book.answered(permit, 1005.0 + 10.0 * number, [(ANSWER, 2.0 if number < 100 else 4.0)])
+    assert a.slowness == 0.0
+
+
+def test_a_warning_comes_first_and_then_nothing_is_learned() -> None:
+    a = Observed()
+    while not a.book.snapshot["a"].is_slow:
+        a.stream(1.7)
+    state, known = a.book.snapshot["a"], a.book.habits.own("a", FIRST)
+    assert state.breaker.state is CircuitState.CLOSED
+    assert not state.is_healthy(a.now)
+    assert state.doubt(a.now) >= DEGRADED_NATS
+    permit = a.book.admit("a", a.now)
+    assert permit is not None
+    a.book.answered(permit, a.now + 1.0, [(FIRST, 1.0)])
+    assert a.book.habits.own("a", FIRST).samples == known.samples
+
+
+@pytest.mark.parametrize(("factor", "state"), [(2.5, CircuitState.OPEN), (0.9, CircuitState.RAMPING)])
+def test_one_slow_probe_is_enough_to_stay_away(factor: float, state: CircuitState) -> None:
+    a = Observed()
+    a.until(CircuitState.OPEN, 3.0)
+    a.now = a.breaker.until_s + 10.0
+    a.rng = Random(11)
+    permit = a.book.admit("a", a.now, streaming=True)
+    assert permit is not None
+    assert permit.how is Admission.PROBE
+    a.book.timed(permit, a.now + 1.0, FIRST, factor * USUAL_S)
+    a.book.answered(permit, a.now + 5.0, [(FIRST, factor * USUAL_S)])
+    assert a.breaker.state is state
+
+
+def test_a_slow_stream_of_before_the_trip_says_nothing_new() -> None:
+    a = Observed()
+    old = a.book.admit("a", a.now)
+    assert old is not None
+    a.until(CircuitState.OPEN, 3.0)
+    before = a.slowness
+    a.book.timed(old, a.now, GAP, 9.0)
+    a.book.timed(old, a.now, FIRST, 9.0)
+    assert a.slowness == before
+
+
+def test_a_target_that_is_quick_again_comes_back() -> None:
+    a = Observed()
+    a.until(CircuitState.OPEN, 2.0)
+    assert a.until(CircuitState.CLOSED, 1.0) < 200
+
+
+def test_a_target_that_has_become_slow_for_good_is_taken_as_it_is_in_the_end() -> None:
+    a = Observed()
+    a.until(CircuitState.OPEN, 2.0)
+    began_s = a.now
+    for _ in range(20):  # minutes in which it stays closed are few at first
+        a.until(CircuitState.CLOSED, 2.0)
+        a.streams(60, 2.0)
+        if a.breaker.state is CircuitState.CLOSED:
+            break
+    assert a.breaker.state is CircuitState.CLOSED
+    assert 600.0 < a.now - began_s < 3 * 3600.0
