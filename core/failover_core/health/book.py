@@ -110,17 +110,17 @@ class HealthBook:
             old = self._snapshot[name]
             if old.max_concurrent is not None and old.is_busy:
                 return None
-            how, limit, closed = NORMAL, old.limit, old.breaker.state is CLOSED
-            if not closed:
-                how = old.admission(now, self._draw, tokens, streaming, self.traffic.every_s(now))
+            limit = old.limit
+            if old.breaker.state is CLOSED and limit is ratelimit.NO_LIMIT:
+                old.ask(tokens, streaming)
+                return Permit(name, old.breaker.epoch, NORMAL, now, old.asked, old.asked_tokens)
+            how = old.admission(now, self._draw, tokens, streaming, self.traffic.every_s(now))
             if how is REFUSED or (limit is not ratelimit.NO_LIMIT and limit.wait_s(now, tokens) > 0.0):
                 if not force:
                     return None
                 how = FORCED
             old.ask(tokens, streaming)
             permit = Permit(name, old.breaker.epoch, how, now, old.asked, old.asked_tokens)
-            if closed and limit is ratelimit.NO_LIMIT:
-                return permit
             new = old.copy()
             new.limit = ratelimit.admitted(limit, now, tokens)
             if how is not FORCED:
@@ -210,16 +210,16 @@ class HealthBook:
             old.answered += 1
             if durations:
                 old.pace_s, old.paced_s = pace(old.pace_s, now - old.paced_s, durations[0][1]), now
-            self._heard_s[permit.name] = max(permit.at_s, self._heard_s.get(permit.name, 0.0))
-            spotless = old.is_spotless
-            out = old.breaker.state is not CLOSED
+            if permit.at_s > self._heard_s.get(permit.name, 0.0):
+                self._heard_s[permit.name] = permit.at_s
+            spotless, out = old.is_spotless, old.breaker.state is not CLOSED
             if spotless or out or old.is_healthy(now):  # to learn from a slow decline would call the decline normal
                 slow = self.habits.learn(permit.name, durations, now, weight=OUT_WEIGHT if out else 1.0)
             else:
                 slow = self.habits.why_slow(permit.name, durations)
             if spotless and facts is None and not slow:
                 permit.leave(old)
-                old.updated_s = max(old.updated_s, now)
+                old.updated_s = now if now > old.updated_s else old.updated_s
                 self._domains.cleared(permit.name)
                 return
             new = old.copy()

@@ -108,7 +108,7 @@ class TargetState:
     def admission(
         self, now: float, draw: Callable[[], float], tokens: int, streaming: bool, request_every_s: float
     ) -> Admission:
-        """May a request of this size pass its circuit, which is not closed? `draw` = a uniform random number."""
+        """May a request of this size pass its circuit? `draw` = a uniform random number."""
         asked = max(1, self.asked)
         usual_tokens, streams = self.asked_tokens / asked, self.asked_streams / asked
         trial = trial_of(tokens, usual_tokens, streaming=streaming, streams=streams, request_every_s=request_every_s)
@@ -208,9 +208,9 @@ class TargetState:
     @property
     def is_spotless(self) -> bool:
         """There is nothing that a good answer could make better."""
-        if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT or self.is_slow:
+        if self.suspicion or self.odd_lately or self.pending or self.limit is not NO_LIMIT:
             return False
-        return self.breaker.state is CLOSED
+        return self.breaker.state is CLOSED and self.slowness < suspicion.DEGRADED_NATS
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
