@@ -115,6 +115,10 @@ def gap_key(info: RequestInfo) -> HabitKey:
     return ("gap", info.thinking, info.task)
 
 
+def pace_key(info: RequestInfo) -> HabitKey:
+    return ("pace", info.thinking, info.task)
+
+
 def size_of(info: RequestInfo) -> float:
     """How much longer than for a short prompt the first token may take: it comes after the whole prompt was read."""
     return 1.0 + (info.prompt_tokens or 0) / LONG_PROMPT_TOKENS

@@ -13,7 +13,7 @@ from .health.habits import HabitKey
 from .health.latency import moment_s
 from .health.ratelimit_headers import RateLimitFacts
 from .health.suspicion import LOOKS
-from .limits import Limit, gap_key, habit_key, size_of
+from .limits import Limit, gap_key, habit_key, pace_key, size_of
 from .model import RequestInfo, Target
 from .policy.guards import Style, cannot
 from .policy.ranking import Policy
@@ -22,6 +22,7 @@ from .stream.inlet import Inlet
 from .telemetry import Telemetry
 from .trace import Attempt
 
+FIRST_TOKEN_TOKENS = 40  # the wait for the first token, in tokens: .6 s at 64 tokens a second
 MIN_SILENCE_S = 0.5  # a busy machine is late by itself, and nobody minds such a wait
 
 
@@ -69,6 +70,7 @@ class Live:
         hedge_at_s: when a second target may be asked although it is not overdue; None = not any more.
         told: what came with its answer about the provider's rate limits.
         paced: the pace of its stream has been looked at.
+        output_tokens: how long its whole answer is; 0 = unknown, or not worth knowing.
     """
 
     attempt: Attempt
@@ -84,6 +86,7 @@ class Live:
     hedge_at_s: float | None = None
     told: RateLimitFacts | None = None
     paced: bool = False
+    output_tokens: float = 0.0
 
     @property
     def rate_limit(self) -> RateLimitFacts | None:
@@ -110,14 +113,17 @@ class Live:
 
 
 def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitKey, float]]:
-    """What a good answer teaches: seconds to the answer, or to the first content and between the chunks."""
+    """What a good answer teaches: seconds to the answer, or to the first content; then its pace."""
     elapsed_s, inlet = now - live.began_s, live.inlet
     if inlet is None:
-        return [(habit_key(info, False), elapsed_s)]
+        durations = [(habit_key(info, False), elapsed_s)]
+        if live.output_tokens:
+            durations.append((pace_key(info), 100.0 * elapsed_s / (live.output_tokens + FIRST_TOKEN_TOKENS)))
+        return durations
     if inlet.first_content_s is None:
         return []
     first_s = inlet.first_content_s - live.began_s
-    durations: list[tuple[HabitKey, float]] = [(habit_key(info, True), first_s / size_of(info))]
+    durations = [(habit_key(info, True), first_s / size_of(info))]
     if inlet.chunks > 4:
         gaps_s = elapsed_s - first_s - inlet.idle_s
         durations.append((gap_key(info), gaps_s / (inlet.chunks - 1)))

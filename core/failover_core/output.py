@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from .health.ratelimit_headers import RateLimitFacts
 
+CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English, help.openai.com/en/articles/4936856
+
 
 @dataclass(slots=True)
 class Reading:
@@ -45,6 +47,12 @@ class Reading:
     opaque: bool = False
     rate_limit: RateLimitFacts | None = None
     only_thoughts: bool = False
+
+    @property
+    def tokens(self) -> float:
+        """How long a whole answer is: as the provider counts, or else by its text; 0 = unknown."""
+        counted = self.usage.get("output_tokens") if self.usage else None
+        return counted or len(self.text) / CHARS_PER_TOKEN
 
 
 class OutputReader(Protocol):

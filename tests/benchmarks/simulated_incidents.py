@@ -1,6 +1,6 @@
 """Every scenario under every policy, and false alarms: `python tests/benchmarks/simulated_incidents.py [SEEDS FIRST]`.
 
-Prints the tables of `failover simulate`, and a line of JSON. SEEDS = how many (3), FIRST = the first of them (1).
+Prints the tables of `failover simulate`, and a line of JSON. SEEDS = how many (6), FIRST = the first of them (1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from failover_core.cli.simulate import SimulateOptions, as_dict, summary, table
 from failover_core.simulate import KIT, SCENARIOS, Comparison, compare, named
 
-SEEDS = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+SEEDS = int(sys.argv[1]) if len(sys.argv) > 1 else 6
 FIRST = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 WORKERS = os.cpu_count() or 1
 BUSY = replace(

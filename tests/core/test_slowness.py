@@ -1,4 +1,4 @@
-"""A target that takes twice its usual time fails nothing and misses few limits; a handful of its streams tell."""
+"""A target that takes twice its usual time fails nothing and misses few limits; a handful of its answers tell."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from random import Random
 
 import pytest
 
+from failover_core import RequestInfo
 from failover_core.health.book import HealthBook
 from failover_core.health.breaker import Admission, Breaker, CircuitState
 from failover_core.health.habits import SURE_SAMPLES
 from failover_core.health.latency import MAX_SLOWNESS_NATS, NO_HABIT, Habit, learned, slowness_nats
+from failover_core.health.state import TargetState
 from failover_core.health.suspicion import DEGRADED_NATS
+from failover_core.live import durations_of
+from failover_core.output import Reading
+from stepping import Stepper, failover_of
 
-FIRST, GAP, ANSWER = ("first_token", False, ""), ("gap", False, ""), ("answer", False, "")
+FIRST, GAP = ("first_token", False, ""), ("gap", False, "")
 USUAL_S = 0.6
 SPREAD = 0.36  # of ln(first token time) at the majors, see `simulate.fits`
 
@@ -118,14 +123,57 @@ def test_nothing_is_slow_before_enough_is_known() -> None:
     assert a.slowness == 0.0
 
 
-def test_whole_answers_tell_nothing() -> None:
-    """They come in the order of their lengths: those that are left when a burst ends are the longest."""
-    a = Observed(streams=0)
-    for number in range(200):
-        permit = a.book.admit("a", 1000.0 + 10.0 * number)
-        assert permit is not None
-        a.book.answered(permit, 1005.0 + 10.0 * number, [(ANSWER, 2.0 if number < 100 else 4.0)])
-    assert a.slowness == 0.0
+class Answer:
+    """Whole answers of 20 words a second, after a first one that comes when it likes."""
+
+    def __init__(self) -> None:
+        self.failover = failover_of("a", "b")
+        self.now = 1000.0
+
+    def of(self, words: int, factor: float = 1.0) -> None:
+        self.now += 1.0
+        request = Stepper(self.failover, now=self.now)
+        due_s = self.now + factor * (0.5 + words / 20)
+        while request.until_s is not None and request.until_s < due_s:
+            request.times_out()
+        request.returns("a", " ".join(f"{number:04}" for number in range(words)), after_s=due_s - request.now)
+        self.now = request.now
+
+    @property
+    def state(self) -> TargetState:
+        return self.failover._book.snapshot["a"]
+
+
+def test_whole_answers_are_compared_by_their_length() -> None:
+    answers = Answer()
+    for number in range(100):
+        answers.of(5 + number % 50)
+    for _ in range(20):
+        answers.of(55)
+    assert answers.state.slowness == 0.0, "a longer one takes longer"
+    for number in range(30):
+        if answers.state.breaker.state is CircuitState.CLOSED:
+            answers.of(5 + number % 50, 2.0)
+    assert answers.state.breaker.state is CircuitState.OPEN
+    assert answers.state.breaker.reason.startswith("slow: pace took ")
+
+
+@pytest.mark.parametrize(
+    ("reading", "tokens"),
+    [
+        (Reading(text="sixteen letters."), 4.0),
+        (Reading(text="hidden thoughts are counted", usage={"output_tokens": 900}), 900),
+        (Reading(text="sixteen letters.", usage={"output_tokens": 0}), 4.0),
+        (Reading(has_tool_call=True), 0.0),
+    ],
+)
+def test_the_length_is_what_the_provider_counts_or_else_that_of_the_text(reading: Reading, tokens: float) -> None:
+    assert reading.tokens == tokens
+    request = Stepper(failover_of("a"))
+    (live,) = request.route.live.values()
+    live.output_tokens = reading.tokens
+    timed = durations_of(live, RequestInfo(), request.now + 1.0)
+    assert [key[0] for key, _ in timed] == (["answer", "pace"] if tokens else ["answer"])
 
 
 def test_a_warning_comes_first_and_then_nothing_is_learned() -> None:

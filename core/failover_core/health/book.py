@@ -131,11 +131,11 @@ class HealthBook:
         return permit
 
     def timed(self, permit: Permit, now: float, key: HabitKey, seconds: float) -> None:
-        """How quick a stream is, known before its end. One that is slow tells little, several tell of a slow target."""
+        """How quick it is: to its first content, or from there on. One that is slow tells little, several tell all."""
         nats = self.habits.slowness_nats(permit.name, key, seconds)
         with self._lock:
             old = self._snapshot[permit.name]
-            if permit.settled or not nats or permit.epoch != old.breaker.epoch:
+            if not nats or permit.settled or permit.epoch != old.breaker.epoch:
                 return
             old.slowness = max(0.0, old.slowness + nats)
             if nats < 0.0 or not old.is_slow:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from .latency import MIN_LIMIT_S, NO_HABIT, Habit, borrowed, is_known, learned, overran, slowness_nats, typical_s
 
 HabitKey = tuple[str, bool, str]
-"""(what was timed: "first_token", "answer" or "gap"; thinking asked for; task label)."""
+"""(what was timed: "first_token", "gap", "answer", or "pace" for 100 tokens of one; thinking asked for; task label)."""
 
 Durations = Sequence[tuple[HabitKey, float]]
 
@@ -24,6 +24,7 @@ class Habits:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._habits: dict[str, dict[HabitKey, Habit]] = {name: {} for name in names}
+        self._paced_s: dict[str, float] = {}
 
     def add(self, names: Iterable[str]) -> None:
         self._habits = {name: {} for name in names} | self._habits  # a new dict: readers may be walking the old
@@ -76,6 +77,13 @@ class Habits:
         habit = self.own(name, key)
         return slowness_nats(habit, seconds) if habit.samples >= SURE_SAMPLES else 0.0
 
+    def pace_is_due(self, name: str, now: float) -> bool:
+        """Is it worth while to measure the pace of an answer? Not at a hundred calls a second, not for each of them."""
+        if now - self._paced_s.get(name, -LEARN_EVERY_S) < LEARN_EVERY_S:
+            return False
+        self._paced_s[name] = now
+        return True
+
     def compared(self, name: str, key: HabitKey, seconds: float) -> str:
         """How it compares with what is usual, for people."""
         return f"{_told(key, seconds)}, usually {typical_s(self.own(name, key)) or 0.0:.2f} s"
@@ -89,7 +97,7 @@ class Habits:
 
 
 def _is_slow(habit: Habit, key: HabitKey, seconds: float) -> bool:
-    if seconds <= habit.limit_s or habit.samples < SURE_SAMPLES:
+    if seconds <= habit.limit_s or habit.samples < SURE_SAMPLES or key[0] == "pace":  # whose answer has its own limit
         return False
     return seconds > (MIN_SLOW_GAP_S if key[0] == "gap" else MIN_LIMIT_S)
 

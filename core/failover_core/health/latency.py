@@ -36,7 +36,7 @@ STALL_GAPS = 30.0
 BORROWED_VARIANCE = 0.4  # medians of providers differ by a factor of 1.9 (one deviation), see `simulate.world`
 PACE_MEMORY_S = 10.0
 LOG_SLOWER = log(1.8)
-MAX_SLOWNESS_NATS = 2.5  # in one call of 200 the provider takes its time although nothing is wrong
+MAX_SLOWNESS_NATS = 1.7  # where one request in ten thinks for long, unannounced, three in a row are no news
 
 
 @dataclass(slots=True, unsafe_hash=True)

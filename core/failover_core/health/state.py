@@ -214,7 +214,7 @@ class TargetState:
 
     def is_healthy(self, now: float) -> bool:
         """Closed and not under suspicion."""
-        if self.breaker.state is not CLOSED or self.is_slow:
+        if self.breaker.state is not CLOSED or self.slowness >= suspicion.DEGRADED_NATS:
             return False
         return self.suspicion + self.pending < suspicion.DEGRADED_NATS or self.doubt(now) < suspicion.DEGRADED_NATS
 

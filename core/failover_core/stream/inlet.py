@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..failure import Failure, own_bug
 from ..model import Target
-from ..output import Finished
+from ..output import CHARS_PER_TOKEN, Finished
 from .anchor import Joiner
 from .text import Text
 
 if TYPE_CHECKING:
     from ..health.ratelimit_headers import RateLimitFacts
-
-CHARS_PER_TOKEN = 4
 
 
 class Inlet:
