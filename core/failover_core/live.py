@@ -117,7 +117,7 @@ def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitK
     elapsed_s, inlet = now - live.began_s, live.inlet
     if inlet is None:
         durations = [(habit_key(info, False), elapsed_s)]
-        if live.output_tokens:
+        if live.output_tokens > 0.0:
             durations.append((pace_key(info), 100.0 * elapsed_s / (live.output_tokens + FIRST_TOKEN_TOKENS)))
         return durations
     if inlet.first_content_s is None:

@@ -10,7 +10,7 @@ import pytest
 from failover_core import RequestInfo
 from failover_core.health.book import HealthBook
 from failover_core.health.breaker import Admission, Breaker, CircuitState
-from failover_core.health.habits import SURE_SAMPLES
+from failover_core.health.habits import SURE_SAMPLES, HabitKey, Habits
 from failover_core.health.latency import MAX_SLOWNESS_NATS, NO_HABIT, Habit, learned, slowness_nats
 from failover_core.health.state import TargetState
 from failover_core.health.suspicion import DEGRADED_NATS
@@ -117,6 +117,19 @@ def test_chance_opens_nothing() -> None:
         assert (a.breaker.state, a.breaker.trips) == (CircuitState.CLOSED, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("key", "quick_s"), [(FIRST, 0.45), (GAP, 0.019), (("pace", False, ""), 0.9)], ids=["first token", "gap", "pace"]
+)
+def test_what_is_quick_enough_for_anybody_is_not_slow(key: HabitKey, quick_s: float) -> None:
+    """A test double answers in microseconds, and in twice as many when the machine is busy."""
+    habits = Habits(["a"])
+    for number in range(100):
+        habits.learn("a", [(key, 0.00005 * (1 + number % 3))], 1000.0 + number)
+    assert habits.slowness_nats("a", key, quick_s) == 0.0
+    assert habits.slowness_nats("a", key, 2.0 * quick_s) == MAX_SLOWNESS_NATS
+    assert habits.slowness_nats("a", key, 0.00001) < 0.0
+
+
 def test_nothing_is_slow_before_enough_is_known() -> None:
     a = Observed(streams=SURE_SAMPLES - 1)
     a.stream(50.0)
@@ -165,6 +178,7 @@ def test_whole_answers_are_compared_by_their_length() -> None:
         (Reading(text="hidden thoughts are counted", usage={"output_tokens": 900}), 900),
         (Reading(text="sixteen letters.", usage={"output_tokens": 0}), 4.0),
         (Reading(has_tool_call=True), 0.0),
+        (Reading(has_tool_call=True, usage={"output_tokens": -40}), -40),
     ],
 )
 def test_the_length_is_what_the_provider_counts_or_else_that_of_the_text(reading: Reading, tokens: float) -> None:
@@ -173,7 +187,7 @@ def test_the_length_is_what_the_provider_counts_or_else_that_of_the_text(reading
     (live,) = request.route.live.values()
     live.output_tokens = reading.tokens
     timed = durations_of(live, RequestInfo(), request.now + 1.0)
-    assert [key[0] for key, _ in timed] == (["answer", "pace"] if tokens else ["answer"])
+    assert [key[0] for key, _ in timed] == (["answer", "pace"] if tokens > 0 else ["answer"])
 
 
 def test_a_warning_comes_first_and_then_nothing_is_learned() -> None:

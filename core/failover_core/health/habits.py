@@ -14,6 +14,7 @@ Durations = Sequence[tuple[HabitKey, float]]
 MAX_KINDS = 64
 SURE_SAMPLES = 30
 MIN_SLOW_GAP_S = 0.1  # faster than anybody reads
+NOTICED_S = {"first_token": 0.5, "gap": 0.02, "pace": 1.0}  # what is quicker is quick enough, whatever was usual
 OUTRUN_SHARE = 0.1  # 3 in 1,000 good answers come after the limit, 3 in 100 after the time of a hedge
 OUT_WEIGHT = 0.2  # so that a target that has become slow for good is taken as it is after most of an hour
 LEARN_EVERY_S = 0.05  # at a hundred calls a second not each of them is needed to know what is usual
@@ -75,7 +76,8 @@ class Habits:
     def slowness_nats(self, name: str, key: HabitKey, seconds: float) -> float:
         """What one duration says for a target that has become slow."""
         habit = self.own(name, key)
-        return slowness_nats(habit, seconds) if habit.samples >= SURE_SAMPLES else 0.0
+        nats = slowness_nats(habit, seconds) if habit.samples >= SURE_SAMPLES else 0.0
+        return nats if nats < 0.0 or seconds >= NOTICED_S.get(key[0], MIN_LIMIT_S) else 0.0
 
     def pace_is_due(self, name: str, now: float) -> bool:
         """Is it worth while to measure the pace of an answer? Not at a hundred calls a second, not for each of them."""
