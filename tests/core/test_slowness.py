@@ -118,11 +118,24 @@ def test_chance_opens_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("others_s", "leaves"),
+    [((1.5, 1.6), False), ((1.5, 0.9), True), ((1.5,), True)],
+    ids=["slower", "one is not", "unknown"],
+)
+def test_a_target_that_is_still_the_quickest_is_not_left(others_s: tuple[float, ...], leaves: bool) -> None:
+    habits = Habits(["a", "b", "c"])
+    for name, usual_s in zip("abc", (0.6, *others_s), strict=False):
+        for number in range(100):
+            habits.learn(name, [(FIRST, usual_s)], 1000.0 + number)
+    assert (habits.slowness_nats("a", FIRST, 1.2) > 0.0) is leaves
+
+
+@pytest.mark.parametrize(
     ("key", "quick_s"), [(FIRST, 0.45), (GAP, 0.019), (("pace", False, ""), 0.9)], ids=["first token", "gap", "pace"]
 )
 def test_what_is_quick_enough_for_anybody_is_not_slow(key: HabitKey, quick_s: float) -> None:
     """A test double answers in microseconds, and in twice as many when the machine is busy."""
-    habits = Habits(["a"])
+    habits = Habits(["a", "b"])
     for number in range(100):
         habits.learn("a", [(key, 0.00005 * (1 + number % 3))], 1000.0 + number)
     assert habits.slowness_nats("a", key, quick_s) == 0.0

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .latency import MIN_LIMIT_S, NO_HABIT, Habit, borrowed, is_known, learned, overran, slowness_nats, typical_s
+from .latency import (
+    LOG_SLOWER,
+    MIN_LIMIT_S,
+    NO_HABIT,
+    Habit,
+    borrowed,
+    is_known,
+    learned,
+    overran,
+    slowness_nats,
+    typical_s,
+)
 
 HabitKey = tuple[str, bool, str]
 """(what was timed: "first_token", "gap", "answer", or "pace" for 100 tokens of one; thinking asked for; task label)."""
@@ -16,7 +27,7 @@ SURE_SAMPLES = 30
 MIN_SLOW_GAP_S = 0.1  # faster than anybody reads
 NOTICED_S = {"first_token": 0.5, "gap": 0.02, "pace": 1.0}  # what is quicker is quick enough, whatever was usual
 OUTRUN_SHARE = 0.1  # 3 in 1,000 good answers come after the limit, 3 in 100 after the time of a hedge
-OUT_WEIGHT = 0.2  # so that a target that has become slow for good is taken as it is after most of an hour
+OUT_WEIGHT = 0.2  # so that a target that has become twice as slow for good is taken as it is after half an hour
 LEARN_EVERY_S = 0.05  # at a hundred calls a second not each of them is needed to know what is usual
 
 
@@ -74,10 +85,19 @@ class Habits:
             self._habits[name][key] = overran(habit, OUTRUN_SHARE)
 
     def slowness_nats(self, name: str, key: HabitKey, seconds: float) -> float:
-        """What one duration says for a target that has become slow."""
+        """What one duration says for a target that has become slow; nothing where that is quick enough all the same,
+        or nobody else would be quicker.
+        """
         habit = self.own(name, key)
         nats = slowness_nats(habit, seconds) if habit.samples >= SURE_SAMPLES else 0.0
-        return nats if nats < 0.0 or seconds >= NOTICED_S.get(key[0], MIN_LIMIT_S) else 0.0
+        if nats > 0.0 and (seconds < NOTICED_S.get(key[0], MIN_LIMIT_S) or not self._is_beaten(name, key, habit)):
+            return 0.0
+        return nats
+
+    def _is_beaten(self, name: str, key: HabitKey, habit: Habit) -> bool:
+        """Is another target quicker than this one would be, or not known well enough to say no?"""
+        others = (habits.get(key, NO_HABIT) for other, habits in self._habits.items() if other != name)
+        return any(other.samples < SURE_SAMPLES or other.mean < habit.mean + LOG_SLOWER for other in others)
 
     def pace_is_due(self, name: str, now: float) -> bool:
         """Is it worth while to measure the pace of an answer? Not at a hundred calls a second, not for each of them."""
