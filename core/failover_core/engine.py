@@ -44,7 +44,8 @@ def answer_flow(route: Route) -> Flow:
     try:
         winner = yield from compete(route)
         route.succeed(winner)
-        yield from drop_losers(route, winner)
+        if route.live:
+            yield from drop_losers(route, winner)
         served(route)
         return winner.value
     except Exception as error:

@@ -128,11 +128,9 @@ class Route:
     def _why(self, permit: Permit) -> str:
         if self.shown or self.broken is not None:  # thoughts may have been shown, but no text
             return "replace" if self.desk.settings.midstream == "replace" else "resume"
-        if any(live.attempt.overdue for live in self.live.values()):
-            return "overdue"
-        if self.trace.attempts:
-            return "failed over"
-        return "probe" if permit.how is PROBE else "first"
+        if not self.trace.attempts:
+            return "probe" if permit.how is PROBE else "first"
+        return "overdue" if any(live.attempt.overdue for live in self.live.values()) else "failed over"
 
     def _start(self, target: Target, permit: Permit, why: str) -> Start | None:
         number = len(self.trace.attempts) + 1
