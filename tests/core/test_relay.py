@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failover_core import Failover, Settings, Target
-from failover_core.drivers.world import MAX_WAITING_CHARS, MAX_WAITING_CHUNKS, room_after
+from failover_core.drivers.world import MAX_WAITING_CHARS, MAX_WAITING_CHUNKS, Room
 from failover_core.health.latency import typical_s
 from failover_core.output import Reading
 from failover_core.providers.answers import ChatChunk, GrowingAnswer, ToolCallDelta, accumulate
@@ -144,10 +144,16 @@ def test_chunks_that_hold_long_texts_do_not_pile_up_on_asyncio() -> None:
     [(0, MAX_WAITING_CHUNKS), (10, MAX_WAITING_CHUNKS), (MAX_WAITING_CHARS // 3, 3), (HEAVY, 0)],
 )
 def test_how_many_chunks_may_wait(chars: int, room: int) -> None:
-    assert room_after("x" * chars, lambda chunk: chunk) == room
-    assert room_after("x" * chars, lambda chunk: None) == MAX_WAITING_CHUNKS
-    assert room_after("x" * chars, None) == MAX_WAITING_CHUNKS
-    assert room_after(1, len) == MAX_WAITING_CHUNKS, "a reader that fails"  # type: ignore[arg-type]
+    assert Room(lambda chunk: chunk).after("x" * chars) == room
+    assert Room(lambda chunk: None).after("x" * chars) == MAX_WAITING_CHUNKS
+    assert Room(None).after("x" * chars) == MAX_WAITING_CHUNKS
+    assert Room(len).after(1) == MAX_WAITING_CHUNKS, "a reader that fails"  # type: ignore[arg-type]
+
+
+def test_chunks_that_share_one_text_are_light() -> None:
+    """As those of LlamaIndex's `MockLLM`."""
+    text, room = "x" * HEAVY, Room(lambda chunk: chunk)
+    assert [room.after(text), room.after(text), room.after(text + "x")] == [0, MAX_WAITING_CHUNKS, 0]
 
 
 def test_a_thread_that_waits_for_room_goes_on_when_the_reader_waits() -> None:

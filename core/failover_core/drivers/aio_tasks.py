@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..context import enter
 from ..effects import AttemptEvent, Chunk, Detach, Elapsed, Ended, Event, Failed, Returned, Start
 from .aio_targets import aclose, call, iterate
-from .world import room_after
+from .world import Room
 
 if TYPE_CHECKING:
     from .aio_session import Session
@@ -85,7 +85,7 @@ class Tasks:
     async def _pull(self, start: Start) -> None:
         enter(start.context)
         session, loop = self._session, self._session.loop
-        text_so_far = getattr(start.context.target.reader, "text_so_far", None)
+        waiting = Room(getattr(start.context.target.reader, "text_so_far", None))
         event: Event
         source: Any = None
         try:
@@ -93,7 +93,7 @@ class Tasks:
             async for chunk in source:
                 if not self._tell(Chunk(start.number, chunk, loop.time())):
                     return  # it has not listened to its cancellation
-                room, full_s = room_after(chunk, text_so_far), loop.time()
+                room, full_s = waiting.after(chunk), loop.time()
                 while session.is_behind(room) and start.number in self._running:
                     self._room = self._room or asyncio.Event()
                     await self._room.wait()

@@ -11,7 +11,7 @@ from ..context import enter, leave
 from ..effects import AttemptEvent, Chunk, Elapsed, Ended, Event, Failed, Returned, Start
 from ..stream.relay import Relay
 from .abandoned import Abandoned
-from .world import Mailbox, World, room_after
+from .world import Mailbox, Room, World
 
 
 class Attempt:
@@ -152,7 +152,7 @@ def pull_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:
     assert target.stream is not None
     enter(start.context)
     opened: Any = None
-    text_so_far = getattr(target.reader, "text_so_far", None)
+    room = Room(getattr(target.reader, "text_so_far", None))
     try:
         opened = target.stream(start.request)
         for chunk in opened:
@@ -160,7 +160,7 @@ def pull_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:
                 break
             event = Chunk(start.number, chunk, now())
             attempt.tell(event, mailbox)
-            mailbox.wait_for_room(attempt.is_waited_for, room_after(chunk, text_so_far))
+            mailbox.wait_for_room(attempt.is_waited_for, room.after(chunk))
             attempt.idle_s += now() - event.at_s
         else:
             attempt.tell(Ended(start.number, world.now()), mailbox)

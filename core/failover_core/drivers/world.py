@@ -59,15 +59,27 @@ class World(Protocol):
         """Run `work`, which must not raise, on another thread."""
 
 
-def room_after(chunk: Any, text_so_far: Callable[[Any], str | None] | None) -> int:
-    """How many chunks like this one may wait; `text_so_far` is that of its target's reader."""
-    if text_so_far is None:
-        return MAX_WAITING_CHUNKS
-    try:
-        chars = len(text_so_far(chunk) or "")
-    except Exception:
-        return MAX_WAITING_CHUNKS  # what it cannot read will be told by whoever reads the chunk itself
-    return min(MAX_WAITING_CHUNKS, MAX_WAITING_CHARS // max(1, chars))
+class Room:
+    """How many chunks of a stream may wait; `text_so_far` is that of its target's reader."""
+
+    __slots__ = ("_last", "_text_so_far")
+
+    def __init__(self, text_so_far: Callable[[Any], str | None] | None) -> None:
+        self._text_so_far = text_so_far
+        self._last: str | None = None
+
+    def after(self, chunk: Any) -> int:
+        """How many like this one. Chunks that share one text, as those of LlamaIndex's `MockLLM` do, are light."""
+        if self._text_so_far is None:
+            return MAX_WAITING_CHUNKS
+        last = self._last
+        try:
+            self._last = text = self._text_so_far(chunk)
+        except Exception:
+            return MAX_WAITING_CHUNKS  # what it cannot read will be told by whoever reads the chunk itself
+        if text is None or text is last:
+            return MAX_WAITING_CHUNKS
+        return min(MAX_WAITING_CHUNKS, MAX_WAITING_CHARS // max(1, len(text)))
 
 
 class RealMailbox:
