@@ -8,12 +8,11 @@ from typing import Any
 
 from ..checks import json_demand
 from ..model import RequestInfo
-from ..output import Reading
+from ..output import CHARS_PER_TOKEN, Reading
 from ..stream.resume import resume_instruction
 from .answers import ChatChunk, ChatResponse, ToolCallDelta
 from .chat import CallTool, ChatMessage, ChatRequest, File, Image, Part, Reasoning, Text, ToolCall, ToolResult
 
-CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English, help.openai.com/en/articles/4936856
 MEDIA_TOKENS = 1_000  # a picture: 85 to 1,105 on OpenAI, about 1,600 on Anthropic, 258 a tile on Google
 
 
