@@ -62,7 +62,7 @@ async def stream(flow: Flow) -> AsyncGenerator[Any, None]:
                 await session.pull_inline()
             else:  # as `pull_inline`, but for each chunk of a long stream
                 start, relay, clock = session.inline, session.relay, session.loop.time
-                inlined, pull, take = Inline(start.context), session.source.__anext__, relay.take
+                inlined, pull, take = Inline(start.context, session.loop), session.source.__anext__, relay.take
                 relay.inlet.idle_s += away_s
                 while session.relay is relay:
                     event: Event | None = None

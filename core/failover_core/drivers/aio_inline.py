@@ -8,12 +8,15 @@ from ..context import AttemptContext, enter, leave
 
 
 class Inline:
-    """`with Inline(context) as inlined: await ...`; `interrupt` ends the await from a callback, without a trace."""
+    """`with Inline(context, loop) as inlined: await ...`; `interrupt` ends the await from a callback, without a trace.
+    Each `with` may be in another task: `asyncio.wait_for` around every chunk is.
+    """
 
-    __slots__ = ("_cancelling", "_context", "_interrupted", "_outer", "_task")
+    __slots__ = ("_cancelling", "_context", "_interrupted", "_loop", "_outer", "_task")
 
-    def __init__(self, context: AttemptContext) -> None:
+    def __init__(self, context: AttemptContext, loop: asyncio.AbstractEventLoop) -> None:
         self._context = context
+        self._loop = loop
         self._interrupted = False
 
     def interrupt(self) -> None:
@@ -27,7 +30,7 @@ class Inline:
         return self._interrupted or self._task.cancelling() > self._cancelling
 
     def __enter__(self) -> Inline:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)  # to look for the loop takes longer than all else here
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()

@@ -197,7 +197,7 @@ class Session:
         start = self.inline
         assert start is not None
         event: Event | None = None
-        with Inline(start.context) as self._inlined:
+        with Inline(start.context, self.loop) as self._inlined:
             try:
                 value = await call(start.context.target, start.request)
                 event = Returned(start.number, value, self.loop.time())
@@ -214,7 +214,7 @@ class Session:
         start = self.inline
         assert start is not None
         event: Event | None = None
-        with Inline(start.context) as self._inlined:
+        with Inline(start.context, self.loop) as self._inlined:
             try:
                 event = await self._pull(start)
             except (Exception, asyncio.CancelledError) as error:

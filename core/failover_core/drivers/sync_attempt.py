@@ -160,8 +160,8 @@ def pull_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:
                 break
             event = Chunk(start.number, chunk, now())
             attempt.tell(event, mailbox)
-            mailbox.wait_for_room(attempt.is_waited_for, room.after(chunk))
-            attempt.idle_s += now() - event.at_s
+            if mailbox.waited_for_room(attempt.is_waited_for, room.after(chunk)):
+                attempt.idle_s += now() - event.at_s
         else:
             attempt.tell(Ended(start.number, world.now()), mailbox)
     except BaseException as error:

@@ -26,9 +26,9 @@ class Mailbox(Protocol):
     def put(self, event: AttemptEvent) -> None:
         """From any thread."""
 
-    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
-        """From a thread that `spawn` has started: until fewer than `room` events wait, with no room at all until the
-        reader waits for the next one, or until nothing more is wanted.
+    def waited_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> bool:
+        """From a thread that `spawn` has started: wait until fewer than `room` events wait, with no room at all until
+        the reader waits for the next one, or until nothing more is wanted. False when there was room already.
         """
 
     def look_again(self) -> None:
@@ -92,9 +92,9 @@ class RealMailbox:
         self._reader_waits = False
         self.put = self._queue.put
 
-    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
+    def waited_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> bool:
         if self._queue.qsize() < room:
-            return
+            return False
         while True:
             with self._lock:
                 self._waiting += 1
@@ -105,6 +105,7 @@ class RealMailbox:
             self._calls.get()
         with self._lock:
             self._waiting = max(0, self._waiting - 1)
+        return True
 
     def look_again(self) -> None:
         with self._lock:

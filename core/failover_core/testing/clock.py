@@ -135,13 +135,15 @@ class VirtualMailbox:
         self._waiting: list[_Sleeper] = []
         self._reader_waits = False
 
-    def wait_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> None:
-        world = self._world
+    def waited_for_room(self, wanted: Callable[[], bool], room: int = MAX_WAITING_CHUNKS) -> bool:
+        world, waited = self._world, False
         with world._condition:
             while len(self._events) >= room and not (self._reader_waits and not self._events) and wanted():
                 sleeper = _Sleeper()
                 self._waiting.append(sleeper)
                 world._fall_asleep(sleeper)
+                waited = True
+        return waited
 
     def look_again(self) -> None:
         with self._world._condition:
