@@ -295,11 +295,11 @@ def judge_answer(route: Route, live: Live, value: Any) -> Failure | None:
     reader = live.target.reader
     try:
         reading = reader.read(value)
+        if route.desk.book.habits.pace_is_due(live.target.name, route.now):
+            live.output_tokens = reading.tokens
     except Exception as error:
         return own_bug(live.target.name, "its reader's read", error)
     live.attempt.usage, live.attempt.model, live.told = reading.usage, reading.model, reading.rate_limit
-    if route.desk.book.habits.pace_is_due(live.target.name, route.now):
-        live.output_tokens = reading.tokens
     return route.judge(Finished.of(value, reading, reader))
 
 

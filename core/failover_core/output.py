@@ -52,7 +52,7 @@ class Reading:
     def tokens(self) -> float:
         """How long a whole answer is: as the provider counts, or else by its text; 0 = unknown."""
         counted = self.usage.get("output_tokens") if self.usage else None
-        return counted or len(self.text) / CHARS_PER_TOKEN
+        return float(counted or len(self.text) / CHARS_PER_TOKEN)
 
 
 class OutputReader(Protocol):

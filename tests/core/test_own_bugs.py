@@ -18,6 +18,7 @@ from failover_core import (
     Target,
     Verdict,
 )
+from failover_core.output import Reading
 from failover_core.testing.scripted import Finish, ScriptedReader
 from stepping import Stepper, failover_of, scripted
 
@@ -38,13 +39,25 @@ class Misreads(ScriptedReader):
         raise KeyError("text")
 
 
+class CountsInWords(ScriptedReader):
+    usage_adds_up = True
+
+    def read(self, output: Any) -> Reading:
+        usage: Any = {"output_tokens": "a few"}
+        return Reading(text=output, has_content=True, finish_reason="stop", usage=usage)
+
+    def read_chunk(self, chunk: Any) -> Reading:
+        usage: Any = {"output_tokens": None}
+        return Reading(text=chunk, has_content=True, usage=usage)
+
+
 def streaming(*targets: str | Target, **settings: Any) -> Stepper:
     return Stepper(failover_of(*targets, **{"hold_back_tokens": 1, "hold_back_s": 0.0, **settings}), "stream")
 
 
 def assert_told(error: BaseException | None, kind: type[FailoverError], what: str) -> None:
     assert type(error) is kind
-    assert isinstance(error.__cause__, KeyError | ZeroDivisionError)
+    assert isinstance(error.__cause__, KeyError | ZeroDivisionError | TypeError | ValueError)
     assert error.failure is not None and error.trace is not None  # type: ignore[attr-defined]
     assert error.failure.kind is FailureKind.LOCAL_ERROR  # type: ignore[attr-defined]
     assert what in str(error)
@@ -71,6 +84,15 @@ def test_a_reader_that_cannot_read_a_later_chunk() -> None:
     assert_told(request.error, StreamInterrupted, "a: its reader's read_chunk raised KeyError: 'delta'")
     assert isinstance(request.error, StreamInterrupted)
     assert (request.error.partial, request.emitted, request.cancelled) == (FOX, [FOX], ["a"])
+
+
+def test_a_reader_whose_usage_is_no_number() -> None:
+    request = Stepper(failover_of(scripted("a", reader=CountsInWords()), "b"))
+    request.returns("a", "hello")
+    assert_told(request.error, RequestRejected, "a: its reader's read raised ValueError")
+    request = streaming(scripted("a", reader=CountsInWords()), "b")
+    request.sends("a", FOX, " and on")
+    assert_told(request.error, StreamInterrupted, "a: its reader's read_chunk raised TypeError")
 
 
 def test_a_reader_that_cannot_write_where_texts_are_joined() -> None:

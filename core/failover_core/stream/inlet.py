@@ -101,6 +101,8 @@ class Inlet:
         self.chunks += 1
         try:
             reading = self._read(chunk)
+            if reading.usage is not None:
+                self.usage = added(self.usage, reading.usage) if self._adds_usage else reading.usage
         except Exception as error:
             self._misread("its reader's read_chunk", error)
             return None
@@ -123,8 +125,6 @@ class Inlet:
             self.flaw = reading.flaw
         if reading.opaque:
             self.opaque = True
-        if reading.usage is not None:
-            self.usage = added(self.usage, reading.usage) if self._adds_usage else reading.usage
         if reading.model is not None:
             self.model = reading.model
         if reading.rate_limit is not None:
