@@ -91,6 +91,47 @@ def test_text_is_kept_where_the_chunks_cannot_be_read_for_it() -> None:
     assert relay.inlet.text == "one two "
 
 
+THOUGHT_FIRST = (
+    ChatChunk(deltas=(Reasoning("What would they like to hear?"),)),
+    *(ChatChunk(deltas=(TextPart(f"word{number} "),)) for number in range(5)),
+    ChatChunk(finish_reason="stop", raw_finish_reason="stop"),
+)
+
+
+@pytest.mark.parametrize("hedge", ["overdue", "off"])
+def test_thoughts_that_are_shown_before_the_first_word_do_not_make_the_answer_empty(hedge: Any) -> None:
+    def failover(world: Any = None) -> Failover:
+        targets = [
+            Target(name, stream=stream(world), astream=astream, reader=ChatReader()) for name in ("a", "b")
+        ]
+        return Failover(targets, Settings(hedge=hedge), world=world)
+
+    def stream(world: Any) -> Any:
+        def chunks(request: str) -> Iterator[ChatChunk]:
+            for chunk in THOUGHT_FIRST:
+                yield chunk
+                world.sleep(1.0)
+
+        return chunks
+
+    async def astream(request: str) -> AsyncIterator[ChatChunk]:
+        for chunk in THOUGHT_FIRST:
+            yield chunk
+            await asyncio.sleep(1.0)
+
+    async def read() -> None:
+        model = failover()
+        assert [chunk async for chunk in model.astream("hi")] == list(THOUGHT_FIRST)
+        assert model.health()["a"].suspicion == 0.0
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(read())
+    with VirtualWorld() as world:
+        model = failover(world)
+        assert list(model.stream("hi")) == list(THOUGHT_FIRST)
+        assert model.health()["a"].suspicion == 0.0
+
+
 HEAVY = MAX_WAITING_CHARS + 1
 SHOWN_AT_ONCE = Settings(deadline_s=10_000, hold_back_tokens=0)
 

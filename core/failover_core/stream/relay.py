@@ -70,7 +70,7 @@ class Relay:
             text = self._plain_text(chunk)
         except Exception:
             text = None  # its `read_chunk` will meet the same, and say so
-        if text and not inlet.withholds:
+        if text and inlet.has_content and not inlet.withholds:
             inlet.chunks += 1
             inlet.progress_s = self.quiet_since_s = now
             self._note(text, chunk)
