@@ -101,12 +101,16 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
             yield from _settle(route, route.live[event.number], event)
         for live in route.live.values():
             if live.ended or (live.inlet is not None and live.inlet.ready(route.now)):
+                route.refusal = route.give_up_s = None
                 return live
 
 
 def _time_passed(route: Route) -> Generator[Effect, Any, None]:
     if route.past_deadline():
         raise deadline_error(route, shown=route.shown)
+    if route.give_up_s is not None and route.now >= route.give_up_s:
+        route.decided_by = route.refusal
+        raise final_error(route)
     for live in overdue(route):
         if live.limit is not None and live.limit.kills:
             route.now = yield Cancel(live.attempt.number)

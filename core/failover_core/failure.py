@@ -150,9 +150,19 @@ class OutputRejected(FailoverError):
     Attributes:
         output: what was rejected, None when not given.
         kind: `invalid_output`, or `content_filtered` for a refusal inside a successful response.
+        blames_target: False where it may as well be the request's fault, so that it does not count against the health
+            of the target: a schema that nobody meets must not close everybody's doors.
     """
 
-    def __init__(self, message: str, *, output: Any = None, kind: FailureKind = FailureKind.INVALID_OUTPUT) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        output: Any = None,
+        kind: FailureKind = FailureKind.INVALID_OUTPUT,
+        blames_target: bool = True,
+    ) -> None:
         super().__init__(message)
         self.output = output
         self.kind = kind
+        self.blames_target = blames_target

@@ -27,6 +27,8 @@ def next_wait(route: Route) -> Wait:
     until_s, holding = route.deadline_s, False
     if route.retry is not None and (until_s is None or route.retry[1] < until_s):
         until_s = route.retry[1]
+    if route.give_up_s is not None and (until_s is None or route.give_up_s < until_s):
+        until_s = route.give_up_s
     for live in route.live.values():
         time_s = live.inlet.release_at_s() if live.inlet is not None else None
         if time_s is None:

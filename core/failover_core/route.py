@@ -14,7 +14,7 @@ from .choice import Choice
 from .context import AttemptContext
 from .effects import Start
 from .events import AttemptEnded, AttemptStarted
-from .failure import Failure, FailureKind, own_bug
+from .failure import Failure, FailureKind, OutputRejected, own_bug
 from .health.book import Permit
 from .health.breaker import PROBE
 from .health.suspicion import LOOKS, RACE_NATS
@@ -65,6 +65,8 @@ class Route:
         self.broken: Live | None = None
         self.last_failure: Failure | None = None
         self.decided_by: Failure | None = None
+        self.refusal: Failure | None = None  # of a target that was only asked since an earlier attempt was late
+        self.give_up_s: float | None = None  # then the refusal decides
         self._request = request
         tokens = (info.prompt_tokens or 0) + (info.max_output_tokens or 0)
         self.choice = Choice(desk, trace, candidates, tokens, streaming=self.streaming)
@@ -200,7 +202,7 @@ class Route:
 
     @property
     def _attempts_left(self) -> int:
-        return self.desk.settings.max_attempts - len(self.trace.attempts)
+        return 0 if self.refusal is not None else self.desk.settings.max_attempts - len(self.trace.attempts)
 
     def _in_time(self, at_s: float) -> bool:
         return self.deadline_s is None or at_s < self.deadline_s
@@ -220,16 +222,18 @@ class Route:
         `after_showing` is the verdict when a part of the output has been shown, so that the same target cannot simply
         be asked again.
         """
-        rule = RULES[failure.kind]
-        nats = 0.0 if live.unjoined and failure.kind is FailureKind.INVALID_OUTPUT else rule.evidence_nats
+        rule, error = RULES[failure.kind], failure.exception
+        unblamed = isinstance(error, OutputRejected) and not error.blames_target
+        unblamed = unblamed or (live.unjoined and failure.kind is FailureKind.INVALID_OUTPUT)
+        nats = 0.0 if unblamed else rule.evidence_nats
         self.desk.book.failed(live.permit, self.now, failure, nats, parks=rule.parks)
         self.last_failure = failure
         verdict = after_showing or Verdict.NEXT
-        our_own_words = bool(self.continues) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
-        spare = live.attempt.why == "hedge" and len(self.live) > 1  # what it says decides nothing: nobody needed it
-        if not may_go_on(failure.kind, self.desk.settings) and not our_own_words and not spare:
+        if self._is_refused(live, failure):
             self.decided_by = failure
             verdict = Verdict.RAISE
+        elif self.refusal is not None:
+            self.decided_by = None if len(self.live) > 1 else self.refusal
         elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif after_showing is None and rule.same_target and races(self.desk.settings, self.info):
@@ -238,6 +242,18 @@ class Route:
             smaller = f"its window is not larger than that of {live.target.name}"
             self.choice.keep(lambda target: roomier(target, live.target), smaller)
         self._close(live, verdict, failure)
+
+    def _is_refused(self, live: Live, failure: Failure) -> bool:
+        """Does this failure end the request? Not while an earlier attempt may still answer, as it would have done had
+        nobody else been asked. As long again as the request has taken so far is waited for that.
+        """
+        our_own_words = bool(self.continues) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
+        if may_go_on(failure.kind, self.desk.settings) or our_own_words:
+            return False
+        earlier = any(number < live.attempt.number for number in self.live)
+        if earlier and live.attempt.why != "hedge" and self.refusal is None:  # nobody needed a hedge
+            self.refusal, self.give_up_s = failure, 2.0 * self.now - self._began_s
+        return not earlier
 
     def _plan_retry(self, live: Live, failure: Failure) -> bool:
         target, untried = live.target, self.choice.count_available(self.now)

@@ -325,6 +325,50 @@ def test_a_refusal_in_a_race_names_the_target_that_refused() -> None:
     assert str(request.error).startswith("a refused the request (invalid_request): ")
 
 
+REFUSED = ScriptedError(400, "Unsupported parameter: 'temperature'")
+
+
+def refused_by_the_second(*names: str) -> Stepper:
+    request = Stepper(failover_of(*names))
+    make_overdue(request)
+    request.fails("b", REFUSED)
+    assert (request.started, request.done) == (["a", "b"], False)
+    return request
+
+
+def test_a_refusal_of_the_second_does_not_end_a_request_that_the_first_may_still_answer() -> None:
+    request = refused_by_the_second("a", "b", "c")
+    request.returns("a", "hello", after_s=1.0)
+    assert (request.result, request.started) == ("hello", ["a", "b"])
+
+
+def test_a_refusal_of_the_second_decides_when_the_first_fails_too() -> None:
+    request = refused_by_the_second("a", "b", "c")
+    request.fails("a", DOWN)
+    assert isinstance(request.error, RequestRejected)
+    assert str(request.error).startswith("b refused the request (invalid_request): ")
+    assert request.started == ["a", "b"], "nobody else is asked"
+
+
+def test_a_refusal_of_the_second_decides_when_the_first_has_been_silent_for_as_long_again() -> None:
+    request = refused_by_the_second("a", "b", "c")
+    assert request.until_s == START_S + 2.0 * (request.now - START_S)
+    request.times_out()
+    assert isinstance(request.error, RequestRejected)
+    assert in_flight(request) == 0
+    assert request.verdicts == [("a", "first", "cancelled"), ("b", "overdue", "next")]
+
+
+def test_a_stream_that_has_won_after_a_refusal_may_be_gone_on_with() -> None:
+    request = Stepper(failover_of("a", "b", "c", hold_back_tokens=1, hold_back_s=0.0), "stream")
+    request.times_out()
+    assert request.started == ["a", "b"]
+    request.fails("b", REFUSED)
+    request.sends("a", "The quick brown fox jumps over ")
+    request.fails("a", DOWN)
+    assert request.started == ["a", "b", "c"]
+
+
 def test_when_a_race_ends_in_an_error_nobody_is_left_running_in_the_record() -> None:
     heard: list[Any] = []
     request = Stepper(failover_of("a", "b", on_event=heard.append))
