@@ -197,8 +197,8 @@ class Route:
         return self.choice.next_available_s(self.now) if self._attempts_left > 0 else None
 
     def _may_go_back(self) -> bool:
-        """If this stream wins a race and breaks later, a loser may be asked again."""
-        return self.streaming and len(self.live) > 1 and self._attempts_left > 0
+        """Those who are under way may fail and be well a moment later, or lose to a stream that breaks."""
+        return len(self.live) > 1 and self._attempts_left > 0
 
     @property
     def _attempts_left(self) -> int:
@@ -256,6 +256,8 @@ class Route:
         return not earlier
 
     def _plan_retry(self, live: Live, failure: Failure) -> bool:
+        if self.retry is not None:
+            return False
         target, untried = live.target, self.choice.count_available(self.now)
         others = [other.attempt for other in self.live.values() if other is not live]
         if self._attempts_left <= untried or (others and untried) or not all(other.overdue for other in others):

@@ -311,7 +311,9 @@ def test_three_in_a_race() -> None:
     make_overdue(request)
     make_overdue(request)
     assert request.started == ["a", "b", "c"]
-    assert request.until_s is None, "the last candidate has no limit"
+    request.times_out()
+    assert not request.trace.attempts[-1].overdue, "nobody is left who could be asked instead"
+    assert request.until_s is None
     request.returns("c", "hello", after_s=5.0)
     assert sorted(request.cancelled) == ["a", "b"]
     assert in_flight(request) == 0
@@ -323,6 +325,40 @@ def test_a_refusal_in_a_race_names_the_target_that_refused() -> None:
     request.fails("a", ScriptedError(400, "Invalid value for 'temperature'"))
     assert isinstance(request.error, RequestRejected)
     assert str(request.error).startswith("a refused the request (invalid_request): ")
+
+
+def test_a_far_off_retry_does_not_bar_the_way_to_who_is_free_sooner() -> None:
+    request = Stepper(failover_of("a", "b", scripted("c", max_concurrent=1)))
+    busy = request.failover._book.admit("c", request.now)
+    assert busy is not None
+    make_overdue(request)
+    request.fails("b", ScriptedError(429, headers={"retry-after": "600"}))
+    request.failover._book.answered(busy, request.now)
+    request.times_out()
+    assert request.started == ["a", "b", "c"]
+    assert request.now < START_S + 60.0
+
+
+def test_a_planned_retry_is_not_forgotten_for_another_one() -> None:
+    request = Stepper(failover_of("a", "b"))
+    make_overdue(request)
+    request.fails("b", DOWN)
+    assert request.verdicts[1] == ("b", "overdue", "retry")
+    request.fails("a", DOWN)
+    request.times_out()
+    assert request.started == ["a", "b", "b"]
+
+
+def test_who_failed_late_is_asked_again_when_the_second_is_silent() -> None:
+    request = Stepper(failover_of("a", "b"))
+    make_overdue(request)
+    request.times_out()
+    request.fails("a", DOWN, after_s=60.0)
+    assert request.until_s == request.now
+    request.times_out()
+    assert request.started == ["a", "b", "a"]
+    request.returns("a", "well again")
+    assert (request.result, request.cancelled) == ("well again", ["b"])
 
 
 REFUSED = ScriptedError(400, "Unsupported parameter: 'temperature'")
@@ -411,6 +447,8 @@ def test_half_of_the_deadline_is_kept_for_the_next_target() -> None:
     assert request.until_s == START_S + 4.0
     request.times_out()
     assert request.started == ["a", "b"]
+    request.times_out()
+    assert not request.done, "there is nobody else, and time is left"
     request.times_out()
     assert isinstance(request.error, DeadlineExceeded)
     assert request.now == START_S + 8.0

@@ -97,7 +97,7 @@ def retry_delay_s(
         retries: how often this request has already gone back to this target.
         healthy: the target's health before this request: nobody knocks twice at a sick target's door.
         idle: nothing else is left but to wait for targets that are silent; then it is asked again as long as attempts
-            are left, and as late as it told us to.
+            are left.
         draw: a uniform random number in [0, 1) for the jitter.
 
     Backoff with "equal jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter"): half fixed, half random.
@@ -105,7 +105,7 @@ def retry_delay_s(
     if not RULES[failure.kind].same_target or (retries >= settings.same_target_retries and not idle):
         return None
     told_s = failure.retry_after_s
-    if told_s is not None and not (0.0 <= told_s <= settings.retry_after_patience_s or (idle and told_s >= 0.0)):
+    if told_s is not None and not 0.0 <= told_s <= settings.retry_after_patience_s:
         return None
     if failure.kind is FailureKind.RATE_LIMITED:
         return None if told_s is None else told_s + SPREAD_S * draw
