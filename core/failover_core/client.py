@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
 from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from .health.book import HealthBook
 from .health.latency import typical_s
 from .health.state import TargetHealth, TargetState
 from .live import Desk
-from .model import NO_INFO, RequestInfo, Target
+from .model import NO_INFO, RequestInfo, Target, is_async
 from .policy.guards import Style, siblings
 from .policy.ranking import Policy, named
 from .route import Route
@@ -78,6 +77,7 @@ class Failover:
         if health_of is not None and not isinstance(health_of, Failover):
             raise ConfigError(f"health_of={health_of!r}: pass another Failover")
         self.targets = checked_targets(targets)
+        self.policy: str | Policy = policy
         shared = health_of._world if health_of is not None else None
         self._world: World = world or shared or RealWorld()
         rng = rng if rng is not None else Chance()
@@ -126,7 +126,8 @@ class Failover:
 
     async def acall(self, request: Any, info: RequestInfo = NO_INFO) -> Any:
         """`call` for asyncio."""
-        return await aio.run(answer_flow(self._plan(request, info, "acall", aio.now())))
+        route = self._plan(request, info, "acall", aio.now())
+        return await aio.run(answer_flow(route), self._world.abandoned)
 
     def run(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
         """`call`, with the trace."""
@@ -136,7 +137,7 @@ class Failover:
     async def arun(self, request: Any, info: RequestInfo = NO_INFO) -> Outcome:
         """`acall`, with the trace."""
         route = self._plan(request, info, "acall", aio.now())
-        return Outcome(await aio.run(answer_flow(route)), route.trace)
+        return Outcome(await aio.run(answer_flow(route), self._world.abandoned), route.trace)
 
     def stream(self, request: Any, info: RequestInfo = NO_INFO) -> RoutedStream:
         """The chunks of the first target whose stream works, joined to another's if it breaks on the way.
@@ -241,14 +242,25 @@ class RoutedStream(Iterator[Any]):
             failover, request, info = self._asked
             route = failover._plan(request, info, "stream", failover._world.now())
             self.trace = route.trace
-            self._chunks = sync.stream(stream_flow(route), failover._world)
+            self._attempts = sync.streaming(failover._world)
+            self._chunks = sync.stream(stream_flow(route), self._attempts)
         return self._chunks
 
     def close(self) -> None:
-        """Stop: the target's stream is closed and nobody is blamed."""
+        """Stop: the target's stream is closed and nobody is blamed.
+
+        From any thread: a loop that waits for the next chunk in another thread just ends, and the trace says that it
+        was cancelled. Where the target runs in that very thread (see `drivers.sync`), it has to say something first,
+        unless it has set `AttemptContext.hang_up`, as native targets do.
+        """
         if self._chunks is None:
             self._chunks = (chunk for chunk in list[Any]())
-        self._chunks.close()
+        try:
+            self._chunks.close()
+        except ValueError as error:
+            if "already executing" not in str(error):
+                raise
+            self._attempts.stop()
 
 
 class AsyncRoutedStream(AsyncIterator[Any]):
@@ -270,7 +282,7 @@ class AsyncRoutedStream(AsyncIterator[Any]):
             failover, request, info = self._asked
             route = failover._plan(request, info, "astream", aio.now())
             self.trace = route.trace
-            self._chunks = aio.stream(stream_flow(route))
+            self._chunks = aio.stream(stream_flow(route), failover._world.abandoned)
         return self._chunks
 
     async def aclose(self) -> None:
@@ -319,8 +331,7 @@ def as_target(target: Target | str | Callable[[Any], Any]) -> Target:
         return Target.native(target)
     if callable(target):
         name = getattr(target, "__name__", type(target).__name__)
-        waits = iscoroutinefunction(target) or iscoroutinefunction(getattr(target, "__call__", None))  # noqa: B004
-        return Target(name, acall=target) if waits else Target(name, call=target)
+        return Target(name, acall=target) if is_async(target) else Target(name, call=target)
     raise ConfigError(
         f"{target!r} is not a target: pass a Target, a string such as 'openai:gpt-4o-mini', or a callable"
     )

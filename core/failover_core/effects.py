@@ -13,12 +13,13 @@ effect     reply
 =========  =========================================================================================
 
 All times are seconds on the driver's own monotonic clock. Errors arrive as values (`Failed`), never thrown in;
-closing the generator is how a caller's going away reaches the engine.
+`Gone` is how a caller's going away reaches the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,14 +72,11 @@ class Wait:
 
     Args:
         until_s: on the driver's clock; None = for ever.
-        shows: what is held back may be shown then although its attempt goes on, so nothing under way may be disturbed
-            for it.
         relay: the chunks of the only attempt under way may be passed on by the driver itself; what else happens goes to
             the engine. `until_s` moves with each chunk then: see `Relay.until_s`.
     """
 
     until_s: float | None
-    shows: bool = False
     relay: Relay | None = None
 
 
@@ -118,6 +116,21 @@ class Failed:
 @dataclass(slots=True)
 class Elapsed:
     at_s: float
+
+
+class Gone(GeneratorExit):
+    """Thrown into the engine when the caller has gone away, at `at_s`."""
+
+    def __init__(self, at_s: float) -> None:
+        super().__init__()
+        self.at_s = at_s
+
+
+def abandon(flow: Flow, at_s: float) -> None:
+    """As `flow.close()`, where it is not over yet, telling it the time."""
+    if getattr(flow, "gi_frame", None) is not None:
+        with suppress(Gone):
+            flow.throw(Gone(at_s))
 
 
 Effect = Start | Cancel | Detach | Emit | Wait

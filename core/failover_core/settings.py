@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Literal, get_args
 
 from .failure import ConfigError
+from .model import is_async
 from .output import Validator
 
 Hedge = Literal["off", "overdue", "budgeted"]
@@ -41,7 +42,11 @@ class Settings:
         on_content_filter: "raise" shows the provider's refusal to the caller, "next" asks another target.
         on_invalid_request: the same for requests that a provider calls invalid.
         hold_back_tokens, hold_back_s: hold the start of a stream back until that many tokens (counted as 4
-            characters each) or that long after the first content, so that early faults stay invisible.
+            characters each) or that long after the first content, so that early faults stay invisible. A synchronous
+            stream that runs in the caller's own thread (a single target or `hedge="off"`, and no `deadline_s`,
+            `first_token_s` or `stall_s`) cannot be left alone while its target says nothing: there, what is held is
+            shown with the first chunk that comes after `hold_back_s`. Where targets pause after a few words, 0 shows
+            everything at once.
         hold_tool_calls: show tool calls of a stream, and JSON that was asked for, only when they are whole and the
             stream has ended well, so that a fault inside them stays invisible.
         retry_budget_tokens, retry_budget_refill: a shared bucket pays 1 for each same-target retry, each third
@@ -106,10 +111,9 @@ class Settings:
             raise ConfigError(f"Settings(validators={self.validators!r}): pass a sequence of functions of Finished")
         object.__setattr__(self, "validators", tuple(self.validators))
         for validator in self.validators:
-            if not callable(validator):
-                raise ConfigError(
-                    f"Settings(validators=...): {validator!r} is not callable; pass functions of Finished"
-                )
+            if not callable(validator) or is_async(validator):
+                wrong = "is async, and nobody would await it" if callable(validator) else "is not callable"
+                raise ConfigError(f"Settings(validators=...): {validator!r} {wrong}; pass functions of Finished")
 
 
 SETTING_NAMES = frozenset(f.name for f in fields(Settings))

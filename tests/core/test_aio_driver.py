@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from math import inf
 from typing import Any
 
+import anyio
 import pytest
 
 from failover_core import (
@@ -27,7 +28,11 @@ from failover_core import (
     Target,
 )
 from failover_core.context import current_attempt
+from failover_core.drivers.abandoned import MAX_ABANDONED
+from failover_core.drivers.aio_tasks import CLEANUP_S
+from failover_core.drivers.workers import WORKERS
 from failover_core.drivers.world import MAX_WAITING_CHUNKS
+from failover_core.events import AttemptEnded
 from failover_core.testing.clock import VirtualLoop
 
 PATIENCE_S = 5.0
@@ -144,28 +149,55 @@ def test_a_healthy_call_makes_no_task(loop: Any) -> None:
 
 
 @both_loops
-def test_a_healthy_stream_makes_no_task_and_is_not_read_ahead(loop: Any) -> None:
+def test_all_pulls_of_a_stream_and_its_close_are_made_by_one_task(loop: Any) -> None:
+    """Whoever reads it: timeouts and cancel scopes of generators and SDKs belong to the task they were entered in."""
+
     async def main() -> None:
-        me = asyncio.current_task()
-        sent = 0
+        pulled_by: set[Any] = set()
 
         async def words(request: Any) -> AsyncIterator[str]:
-            nonlocal sent
-            while True:
-                await asyncio.sleep(0)
-                assert asyncio.current_task() is me
-                assert asyncio.all_tasks() == {me}
-                sent += 1
-                yield f"word {sent} "
+            try:
+                for number in range(20):
+                    pulled_by.add(asyncio.current_task())
+                    yield f"word {number} "
+                    await asyncio.sleep(0)
+            finally:
+                pulled_by.add(asyncio.current_task())
 
-        stream = failover(Target("a", astream=words), hold_back_tokens=0).astream("x")
-        for number in (1, 2, 3):
-            await anext(stream)
-            await asyncio.sleep(0)
-            assert sent == number
+        stream = failover(Target("a", astream=words)).astream("x")
+        for _ in range(10):
+            await asyncio.ensure_future(anext(stream))
         await stream.aclose()
+        assert len(pulled_by) == 1
 
     run(main, loop)
+
+
+def test_a_source_that_never_waits_is_shown_as_it_speaks() -> None:
+    """As a local model does that computes in the event loop's thread."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        said: list[int] = []
+
+        async def computes(request: Any) -> AsyncIterator[str]:
+            for number in range(20):
+                loop.jump(0.02)
+                said.append(number)
+                yield f"word {number} "
+
+        stream = failover(Target("a", astream=computes), hold_back_tokens=0).astream("x")
+        ahead = [len(said) - read async for read in numbered(stream)]
+        assert max(ahead) <= 2
+
+    run(main)
+
+
+async def numbered(stream: Any) -> AsyncIterator[int]:
+    number = 0
+    async for _ in stream:
+        number += 1
+        yield number
 
 
 def test_no_timer_is_left_behind() -> None:
@@ -186,6 +218,46 @@ def test_the_caller_s_context_reaches_the_target_wherever_it_runs() -> None:
         assert await failover(Target("a", acall=user)).acall("x") == "alice"
         raced = [Target("a", acall=Silent()), Target("b", acall=user)]
         assert await Failover(raced, Settings(answer_s=1)).acall("x") == "alice"
+
+    run(main)
+
+
+@pytest.mark.parametrize("style", ["acall", "astream"])
+def test_what_an_attempt_does_to_its_context_reaches_no_other_one_and_no_listener(style: str) -> None:
+    seen: dict[str, Any] = {}
+
+    def note(what: str) -> None:
+        attempt = current_attempt()
+        seen[what] = (USER.get(), None if attempt is None else attempt.target.name)
+
+    async def fails(request: Any) -> str:
+        USER.set("second")
+        await asyncio.sleep(0.1)
+        raise ConnectionResetError("reset")
+
+    async def third(request: Any) -> str:
+        note("target")
+        return "third"
+
+    def streamed(ask: Any) -> Any:
+        async def stream(request: Any) -> AsyncIterator[str]:
+            yield await ask(request)
+
+        return stream
+
+    def validator(finished: Any) -> None:
+        note("validator")
+
+    async def main() -> None:
+        USER.set("alice")
+        raced = (("a", Silent()), ("b", fails), ("c", third))
+        targets = [Target(name, acall=ask, astream=streamed(ask)) for name, ask in raced]
+        rules = Settings(answer_s=1.0, first_token_s=1.0, same_target_retries=0, validators=(validator,))
+        routes = Failover(targets, rules, on_event=lambda event: note(type(event).__name__))
+        await waits(routes, style)
+        assert seen.pop("target") == ("alice", "c")
+        assert {"validator", "AttemptEnded"} <= set(seen)
+        assert set(seen.values()) == {("alice", None)}
 
     run(main)
 
@@ -255,7 +327,8 @@ def test_a_race_of_streams() -> None:
         routes = failover(Target("a", astream=silent.stream), first_token_s=1.0)
         stream = routes.astream("x")
         assert await anext(stream) == "from "
-        assert silent.cleaned, "its generator is closed before anything is shown"
+        await asyncio.sleep(0)
+        assert silent.cleaned
         assert [word async for word in stream] == ["the ", "backup"]
         assert counts(routes, "a") == (1, 0, 0, 0)
 
@@ -279,13 +352,13 @@ def test_the_generator_of_a_stream_that_lost_in_a_task_is_closed() -> None:
 
 
 def test_an_attempt_given_up_may_take_its_time_to_clean_up() -> None:
-    """It was interrupted once; the answer of the next target must not interrupt its cleanup, nor the caller."""
+    """It was interrupted once; the answer of the next target must not interrupt its cleanup at once, nor the caller."""
 
     async def main() -> None:
         silent = Silent(cleanup_s=3.0)
 
         async def quick(request: Any) -> str:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(2.5)
             return "from the next"
 
         targets = [Target("a", acall=silent), Target("b", acall=quick)]
@@ -297,7 +370,7 @@ def test_an_attempt_given_up_may_take_its_time_to_clean_up() -> None:
 
 def test_several_events_during_a_slow_cleanup() -> None:
     async def main() -> None:
-        silent = Silent(cleanup_s=10.0)
+        silent = Silent(cleanup_s=2.5)
 
         async def fails(request: Any) -> str:
             await asyncio.sleep(1.0)
@@ -312,6 +385,94 @@ def test_several_events_during_a_slow_cleanup() -> None:
         rules = Settings(hedge="off", answer_s=1.0, same_target_retries=0)
         assert await Failover(targets, rules).acall("x") == "hello"
         assert silent.cleaned
+
+    run(main)
+
+
+class Untidy:
+    """Silent, and its cleanups would take minutes, one after the other."""
+
+    def __init__(self) -> None:
+        self.cleaned: list[str] = []
+
+    async def __call__(self, request: Any) -> str:
+        try:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.clean("first")
+        finally:
+            await self.clean("second")
+        raise AssertionError("nobody wakes it")
+
+    async def clean(self, what: str) -> None:
+        await asyncio.sleep(60.0)
+        self.cleaned.append(what)
+
+    async def stream(self, request: Any) -> AsyncIterator[str]:
+        await self(request)
+        yield "never"
+
+
+@pytest.mark.parametrize("hedge", ["overdue", "off"])
+def test_the_endless_cleanup_of_an_inline_attempt_does_not_hold_up_the_answer(hedge: Any) -> None:
+    async def main() -> None:
+        loop, untidy = asyncio.get_running_loop(), Untidy()
+        began_s = loop.time()
+        assert await failover(Target("a", acall=untidy), hedge=hedge, answer_s=2.0).acall("x") == "from the backup"
+        assert loop.time() - began_s == pytest.approx(2.0 + 2 * CLEANUP_S)
+        assert untidy.cleaned == [], "they were cancelled, one after the other"
+
+    run(main)
+
+
+@pytest.mark.parametrize("hedge", ["overdue", "off"])
+def test_the_endless_cleanup_of_a_stream_goes_on_beside_the_answer(hedge: Any) -> None:
+    async def main() -> None:
+        loop, untidy = asyncio.get_running_loop(), Untidy()
+        began_s = loop.time()
+        stream = failover(Target("a", astream=untidy.stream), hedge=hedge, first_token_s=2.0).astream("x")
+        arrivals = [(word, loop.time() - began_s) async for word in stream]
+        assert arrivals == [("from ", 2.0), ("the ", 2.0), ("backup", 2.0)]
+        assert loop.time() - began_s == pytest.approx(2.0 + CLEANUP_S)
+        gc.collect()
+        await asyncio.sleep(125.0)
+        assert untidy.cleaned == ["first", "second"]
+
+    run(main)
+
+
+def test_a_stream_that_has_said_all_may_take_its_time_to_close() -> None:
+    async def main() -> None:
+        loop, closed = asyncio.get_running_loop(), False
+
+        class Sdk:
+            """Its end is one thing, its close another."""
+
+            def __init__(self) -> None:
+                self._words = iter(["all ", "of it"])
+
+            def __aiter__(self) -> Sdk:
+                return self
+
+            async def __anext__(self) -> str:
+                for word in self._words:
+                    return word
+                raise StopAsyncIteration
+
+            async def close(self) -> None:
+                nonlocal closed
+                await asyncio.sleep(60.0)
+                closed = True
+
+        began_s = loop.time()
+        stream = failover(Target("a", astream=lambda request: Sdk())).astream("x")
+        assert "".join([word async for word in stream]) == "all of it"
+        assert loop.time() - began_s == pytest.approx(CLEANUP_S)
+        assert stream.trace is not None
+        assert stream.trace.elapsed_s == 0.0
+        await asyncio.sleep(60.0)
+        assert closed
 
     run(main)
 
@@ -505,6 +666,80 @@ def test_a_late_stream_loses_while_its_first_words_are_held() -> None:
     run(main)
 
 
+async def has_a_timeout(request: Any) -> AsyncIterator[str]:
+    async with asyncio.timeout(5):
+        yield "a "
+        yield "b "
+        await asyncio.sleep(100.0)
+        yield "c"
+
+
+async def has_a_cancel_scope(request: Any) -> AsyncIterator[str]:
+    with anyio.move_on_after(5):
+        yield "a "
+        await asyncio.sleep(4.0)
+        yield "b "
+        await asyncio.sleep(100.0)
+    raise TimeoutError
+
+
+async def has_a_context_variable(request: Any) -> AsyncIterator[str]:
+    token = USER.set("target")
+    yield "a "
+    await asyncio.sleep(4.0)
+    yield "b "
+    await asyncio.sleep(1.0)
+    USER.reset(token)
+    raise TimeoutError
+
+
+async def has_a_scope_in_each_pull(request: Any) -> AsyncIterator[str]:
+    """As httpx has, and so every SDK that is built on it."""
+    yield "a "
+    with anyio.fail_after(600):
+        await asyncio.sleep(4.0)
+    yield "b "
+    with anyio.fail_after(1.0):
+        await asyncio.sleep(100.0)
+
+
+async def read_by_one_task(stream: Any, told: list[str]) -> None:
+    async for word in stream:
+        told += [word]
+
+
+async def read_by_many_tasks(stream: Any, told: list[str]) -> None:
+    """As `asyncio.wait_for` does it in Python 3.11, and servers that send a sign of life while they wait."""
+    while True:
+        told.append(await asyncio.ensure_future(anext(stream)))
+
+
+async def read_under_timeouts(stream: Any, told: list[str]) -> None:
+    while True:
+        with anyio.fail_after(50):
+            told.append(await anext(stream))
+
+
+@pytest.mark.parametrize("reads", [read_by_one_task, read_by_many_tasks, read_under_timeouts])
+@pytest.mark.parametrize(
+    "source", [has_a_timeout, has_a_cancel_scope, has_a_context_variable, has_a_scope_in_each_pull]
+)
+def test_what_belongs_to_one_task_while_words_are_shown_in_the_middle_of_a_pull(source: Any, reads: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        routes = Failover([Target("a", astream=source)])
+        stream, told = routes.astream("x"), list[str]()
+        with pytest.raises(StreamInterrupted) as caught:
+            await reads(stream, told)
+        assert isinstance(caught.value.__cause__, TimeoutError), "its own, at its own time"
+        assert told == ["a ", "b "]
+        assert loop.time() - began_s == pytest.approx(5.0)
+        assert USER.get() == "nobody"
+
+    run(main)
+
+
 # -- a target that is cancelled by somebody else --------------------------------------------------------------------
 
 
@@ -632,6 +867,73 @@ def test_the_caller_s_cancellation_goes_through_at_every_stage(way: Any, stage: 
         assert blamed == {"a": (failures, 0), "b": (0, 0)}
 
     run(main)
+
+
+def refusing_to_be_cancelled(error: type[Exception]) -> Any:
+    """As SDKs do that report whatever ends a request as an error of their own."""
+
+    async def ask(request: Any) -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise error("cancelled inside") from None
+        raise AssertionError("nobody wakes it")
+
+    async def stream(request: Any) -> AsyncIterator[str]:
+        yield await ask(request)
+
+    return Target("a", acall=ask, astream=stream)
+
+
+@pytest.mark.parametrize("style", ["acall", "astream"])
+@pytest.mark.parametrize("hedge", ["overdue", "off"])
+def test_the_caller_s_cancellation_that_a_target_turns_into_an_error(style: str, hedge: Any) -> None:
+    async def main() -> None:
+        asked = False
+
+        async def next_one(request: Any) -> str:
+            nonlocal asked
+            asked = True
+            return "answer"
+
+        async def next_words(request: Any) -> AsyncIterator[str]:
+            yield await next_one(request)
+
+        targets = [refusing_to_be_cancelled(ConnectionError), Target("b", acall=next_one, astream=next_words)]
+        routes = Failover(targets, Settings(hedge=hedge, same_target_retries=0, retry_budget_tokens=100))
+        await cancel(waits(routes, style), 0.1)
+        assert not asked
+        assert counts(routes, "a") == (1, 0, 0, 0)
+
+    run(main)
+
+
+def test_an_interruption_that_a_target_turns_into_an_error_is_not_the_caller_s() -> None:
+    async def main() -> None:
+        routes = failover(refusing_to_be_cancelled(ConnectionError), answer_s=1.0)
+        assert await routes.acall("x") == "from the backup"
+
+    run(main)
+
+
+def test_a_timeout_that_leaves_its_task_cancelled_is_not_the_caller_s() -> None:
+    """aiohttp's before 3.10.8: it cancels the task, and never takes that back."""
+
+    async def leaky(request: Any) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_later(1.0, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise TimeoutError
+
+    async def main() -> None:
+        assert await failover(Target("a", acall=leaky), same_target_retries=0).acall("x") == "from the backup"
+
+    async def apart() -> None:
+        await asyncio.ensure_future(main())  # its task stays marked
+
+    run(apart)
 
 
 def test_a_cancellation_at_the_moment_of_the_interruption_is_not_lost() -> None:
@@ -895,8 +1197,10 @@ class Gate:
 
     def __init__(self) -> None:
         self.opened, self.left = threading.Event(), threading.Event()
+        self.entered = threading.Semaphore(0)
 
     def __call__(self, request: Any) -> str:
+        self.entered.release()
         self.opened.wait(PATIENCE_S)
         self.left.set()
         return "at last"
@@ -929,7 +1233,7 @@ def test_a_sync_stream_is_pulled_on_a_worker() -> None:
 
 
 def test_a_sync_callable_s_errors_arrive() -> None:
-    def refuses(request: Any) -> str:
+    def refuses(request: Any) -> Any:
         raise ConnectionRefusedError("refused")
 
     def stops(request: Any) -> str:
@@ -989,6 +1293,117 @@ def test_a_sync_stream_that_is_left_early_is_closed(when: str) -> None:
     run(main, asyncio.new_event_loop)
 
 
+@pytest.mark.parametrize("style", ["acall", "astream"])
+def test_given_up_sync_attempts_are_counted_and_bounded(style: str) -> None:
+    gate = Gate()
+
+    def words(request: Any) -> Iterator[str]:
+        yield gate(request)
+
+    async def main() -> None:
+        routes = failover(Target("a", call=gate, stream=words), same_target_retries=0)
+        busy = WORKERS.busy
+
+        for number in range(1, MAX_ABANDONED + 1):
+            asking = asyncio.ensure_future(waits(routes, style))
+            assert await asyncio.to_thread(gate.entered.acquire, True, PATIENCE_S)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert routes.health()["a"].abandoned == number
+        assert WORKERS.busy == busy + MAX_ABANDONED, "a thread each"
+        outcome = await asyncio.wait_for(waits(routes, style), PATIENCE_S)
+        assert "".join(outcome) == "from the backup"
+        assert counts(routes, "a") == (MAX_ABANDONED + 1, 0, 1, 0)
+        gate.opened.set()
+        await asyncio.to_thread(rests, busy)
+        assert routes.health()["a"].abandoned == 0
+
+    run(main, asyncio.new_event_loop)
+
+
+def rests(busy: int) -> None:
+    for _ in range(1000):
+        if WORKERS.busy <= busy:
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError(f"{WORKERS.busy} workers are still busy")
+
+
+def test_a_sync_stream_given_up_before_its_turn_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[Callable[[], None]] = []
+    opened: list[Any] = []
+
+    def opens(request: Any) -> Iterator[str]:
+        opened.append(request)
+        return iter(["nobody would close it"])
+
+    async def main() -> None:
+        routes = failover(Target("a", stream=opens))
+        monkeypatch.setattr(WORKERS, "submit", late.append)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(routes.astream("x"))
+        monkeypatch.undo()
+        assert routes.health()["a"].abandoned == 0
+        first, *others = late
+        first()
+        for work in others:
+            work()
+        assert opened == []
+
+    run(main)
+
+
+def test_a_hung_up_sync_attempt() -> None:
+    """A blocked read that can be ended from another thread is ended when nobody waits for it any more."""
+    gate = Gate()
+
+    def words(request: Any) -> Iterator[str]:
+        attempt = current_attempt()
+        assert attempt is not None
+        attempt.hang_up = gate.opened.set
+        yield gate(request)
+
+    async def main() -> None:
+        stream = failover(Target("a", stream=words)).astream("x")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await anext(stream)
+        assert gate.opened.is_set()
+        assert await asyncio.to_thread(gate.left.wait, PATIENCE_S)
+
+    run(main, asyncio.new_event_loop)
+
+
+def test_a_sync_stream_is_pulled_in_one_context() -> None:
+    def words(request: Any) -> Iterator[str]:
+        token = USER.set("target")
+        yield "one "
+        yield USER.get()
+        USER.reset(token)
+
+    async def main() -> None:
+        stream = failover(Target("a", stream=words)).astream("x")
+        assert [word async for word in stream] == ["one ", "target"]
+
+    run(main, asyncio.new_event_loop)
+
+
+def test_no_thread_left_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(work: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        monkeypatch.setattr(WORKERS, "submit", submit)
+        routes = failover(Target("a", call=blocking), same_target_retries=0)
+        assert await routes.acall("x") == "from the backup"
+        assert routes.health()["a"].suspicion == 0.0
+        monkeypatch.undo()
+
+    run(main)
+
+
 # -- other kinds of event loop --------------------------------------------------------------------------------------
 
 
@@ -999,5 +1414,51 @@ def test_eager_tasks() -> None:
         routes = failover(Target("a", acall=Silent(), astream=Silent().stream), answer_s=1.0, first_token_s=1.0)
         assert await routes.acall("x") == "from the backup"
         assert "".join([word async for word in routes.astream("x")]) == "from the backup"
+
+    run(main)
+
+
+def test_a_deadline_holds_for_chunks_that_wait_for_a_slow_reader() -> None:
+    async def many_words(request: Any) -> AsyncIterator[str]:
+        for number in range(4 * MAX_WAITING_CHUNKS):
+            yield f"word {number} of a long answer, "
+
+    async def main() -> None:
+        shown, clock = [], asyncio.get_running_loop().time
+        began_s = clock()
+        chunks = failover(Target("a", astream=many_words), deadline_s=1.0).astream("hi")
+        with pytest.raises(DeadlineExceeded):
+            async for chunk in chunks:
+                assert clock() - began_s < 1.0
+                shown.append(chunk)
+                await asyncio.sleep(0.1)
+        assert 8 <= len(shown) <= 11
+
+    run(main)
+
+
+def test_the_record_of_a_request_that_was_left_says_how_long_it_took() -> None:
+    async def silent(request: Any) -> str:
+        await asyncio.sleep(1e6)
+        return "never"
+
+    async def slow_words(request: Any) -> AsyncIterator[str]:
+        while True:
+            yield "a word and another one, "
+            await asyncio.sleep(0.5)
+
+    async def main() -> None:
+        heard: list[Any] = []
+        asked = Failover([Target("a", acall=silent, astream=slow_words)], on_event=heard.append)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asked.acall("hi"), 3.0)
+        chunks = asked.astream("hi")
+        for _ in range(5):
+            await anext(chunks)
+        await chunks.aclose()
+        took_s = [event.attempt.elapsed_s for event in heard if isinstance(event, AttemptEnded)]
+        assert took_s == [pytest.approx(3.0), pytest.approx(2.0, abs=0.6)]
+        assert chunks.trace is not None
+        assert chunks.trace.elapsed_s == took_s[1]
 
     run(main)

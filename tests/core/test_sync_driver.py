@@ -13,7 +13,7 @@ import pytest
 
 from failover_core import DeadlineExceeded, Failover, RequestInfo, RequestRejected, Settings, StreamInterrupted, Target
 from failover_core.context import AttemptContext, current_attempt
-from failover_core.drivers.sync import _Attempts
+from failover_core.drivers.sync import Attempts
 from failover_core.drivers.sync_attempt import pull_inline, pull_on_thread
 from failover_core.drivers.workers import WORKERS
 from failover_core.drivers.world import MAX_WAITING_CHUNKS, RealMailbox, RealWorld
@@ -504,7 +504,7 @@ def test_what_a_stream_has_said_stays_in_order_while_another_is_let_go() -> None
         mailbox = staticmethod(Spoken)
 
     left: list[str] = []
-    attempts = _Attempts(World(), pull_inline, pull_on_thread)
+    attempts = Attempts(World(), pull_inline, pull_on_thread)
     for start in (loser, winner):
         attempts.perform(start)
     mailbox = attempts._mailbox

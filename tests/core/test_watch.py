@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from failover_core import Failover, Settings, Target
+from failover_core.drivers import watch
+from failover_core.drivers.world import RealWorld
 from failover_core.events import TargetChecked
 
 PATIENCE_S = 10.0
@@ -116,3 +118,53 @@ _, status = os.waitpid(child, 0)
 raise SystemExit(os.waitstatus_to_exitcode(status))
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=6 * PATIENCE_S)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_fork_while_the_thread_is_being_started() -> None:
+    script = f"""
+import os, threading
+from failover_core import Failover, Settings, Target
+checked = threading.Event()
+failover = Failover([Target("a", call=str, health_check=lambda: checked.set())], Settings(health_check_s=0.01))
+failover._watch._lock.acquire()  # as another thread would
+child = os.fork()
+if child == 0:
+    threading.Timer({PATIENCE_S}, os._exit, [2]).start()
+    failover.call("hi")
+    os._exit(0 if checked.wait({PATIENCE_S}) else 1)
+_, status = os.waitpid(child, 0)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=6 * PATIENCE_S)
+
+
+def test_requests_go_on_where_its_thread_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    checked = Event()
+    failover = watched(checked.set)
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "Thread", Refused)
+        assert failover.call("hi") == "hi"
+    assert not checked.is_set()
+    assert failover.call("hi") == "hi"
+    assert checked.wait(PATIENCE_S), "the next request starts it"
+
+
+def test_a_check_without_a_thread_is_put_off_and_blames_nobody() -> None:
+    class Threadless(RealWorld):
+        def spawn(self, work: Callable[[], None]) -> None:  # type: ignore[override]
+            raise RuntimeError("can't start new thread")
+
+    target = Target("a", call=str, health_check=lambda: None)
+    failover = Failover([target], Settings(health_check_s=10.0), world=Threadless())
+    checks = failover._watch
+    assert checks is not None
+    now = failover._world.now() + 60.0
+    assert checks.look(now) > 0.0
+    assert checks._checkups["a"].running is None
+    assert checks._checkups["a"].last_s == now
+    assert failover.health()["a"].suspicion == 0.0

@@ -84,6 +84,21 @@ def test_work_handed_over_in_the_last_moment_is_not_lost(monkeypatch: pytest.Mon
     rests(pool)
 
 
+def test_a_thread_that_cannot_start_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    pool, done = Workers(), threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(workers, "Thread", Refused)
+        with pytest.raises(RuntimeError, match="new thread"):
+            pool.submit(done.set)
+    assert (pool.busy, pool._idle) == (0, [])
+    do(pool)
+    assert not done.is_set(), "what was refused is not done later"
+
+
 def test_a_resting_worker_keeps_nothing_alive() -> None:
     import gc
     import weakref

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import RLock
 
+from ..failure import FailoverError, Failure, FailureKind, OutputRejected
 from ..forks import forget_in_child
 
 MAX_ABANDONED = 32
@@ -37,3 +38,16 @@ class Abandoned:
     def remove(self, target: str) -> None:
         with self._lock:
             self._threads[target] = max(0, self._threads.get(target, 0) - 1)
+
+
+def busy(count: int) -> FailoverError:
+    """What an attempt fails with whose target has `count` of them."""
+    message = f"busy: {count} attempts that were given up have not returned, and each of them holds a thread"
+    return FailoverError(message, failure=Failure(FailureKind.RATE_LIMITED, message))
+
+
+def threadless(error: RuntimeError, kind: FailureKind = FailureKind.UNKNOWN) -> FailoverError:
+    """What an attempt fails with for which no thread could be started. It is this process that is short of them, so
+    others are asked, and nobody is blamed.
+    """
+    return OutputRejected(f"this process has no thread left for it: {error}", kind=kind, blames_target=False)

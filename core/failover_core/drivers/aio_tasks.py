@@ -1,129 +1,143 @@
-"""Attempts in tasks of their own: those that race the inline one, and those that may be left to themselves."""
+"""Attempts in tasks of their own: all streams, and the calls that race the inline one or may be left to themselves.
+
+A stream has one task from its first pull to its close. Its reader may change from task to task, may put a timeout round
+each chunk, and may want to see what was held back while the next pull is under way; a target's generator, or its SDK
+inside of a pull, may hold a timeout, a cancel scope or a context variable meanwhile, which belong to one task.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from functools import partial
+from typing import Any
 
 from ..context import enter
-from ..effects import AttemptEvent, Chunk, Detach, Elapsed, Ended, Event, Failed, Returned, Start
-from .aio_targets import aclose, call, iterate
-from .world import Room
+from ..effects import AttemptEvent, Detach, Elapsed, Ended, Event, Failed, Returned, Start
+from .abandoned import Abandoned
+from .aio_targets import call
 
-if TYPE_CHECKING:
-    from .aio_session import Session
+CLEANUP_S = 1.0
+"""So long may the cleanup of a target that was given up hold up the caller."""
 
-_background: set[asyncio.Task[None]] = set()
-"""Tasks that nobody waits for any more: the event loop itself keeps only weak references."""
+_alive: set[asyncio.Task[None]] = set()
+"""The event loop itself keeps only weak references, and nobody waits for those that were given up."""
+
+
+class Attempt:
+    """An attempt in a task; `tell` is whom it tells what has happened, None when nobody wants to know any more."""
+
+    __slots__ = ("running", "start", "task", "tell")
+
+    def __init__(self, start: Start, tell: Callable[[Event], None], running: dict[int, Attempt]) -> None:
+        self.start = start
+        self.tell: Callable[[Event], None] | None = tell
+        self.task: asyncio.Task[None] | None = None
+        self.running = running
+
+    def ended(self, event: Returned | Ended | Failed) -> None:
+        """Its last word."""
+        tell, self.tell = self.tell, None
+        self.running.pop(self.start.number, None)
+        if tell is not None:
+            tell(event)
 
 
 class Tasks:
-    """The attempts of one session that run in tasks."""
+    """The attempts of one request that run in tasks, each in a copy of the caller's context.
 
-    __slots__ = ("_detached", "_room", "_running", "_session")
+    Args:
+        work: makes an attempt; ends with a call of `ended`, unless its task is cancelled.
+        tell: the events are for.
+    """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._running: dict[int, asyncio.Task[None] | None] = {}
-        self._detached: dict[int, Callable[[Event], None]] = {}
-        self._room: asyncio.Event | None = None
+    __slots__ = ("_begun", "_context", "_loop", "_running", "_tell", "_work")
+
+    def __init__(self, work: Callable[[Attempt], Coroutine[Any, Any, None]], tell: Callable[[Event], None]) -> None:
+        self._work = work
+        self._tell = tell
+        self._context = copy_context()
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[int, Attempt] = {}
+        self._begun: list[asyncio.Task[None]] = []
 
     def __bool__(self) -> bool:
         return bool(self._running)
 
     def begin(self, start: Start) -> None:
-        work = self._pull(start) if self._session.streaming else self._call(start)
-        self._running[start.number] = None  # an eager task may be over before it is known
-        task = self._session.loop.create_task(work)
-        if start.number in self._running:
-            self._running[start.number] = task
+        attempt = self._running[start.number] = Attempt(start, self._tell, self._running)
+        # Not by `context=`: task factories of applications may not know it.
+        task = self._context.run(self._loop.create_task, self._run(attempt))
+        attempt.task = task
+        self._begun.append(task)
+        _alive.add(task)
+        task.add_done_callback(_alive.discard)
+
+    async def _run(self, attempt: Attempt) -> None:
+        enter(attempt.start.context)
+        await self._work(attempt)
 
     def end(self, number: int) -> None:
-        task = self._running.pop(number, None)
-        if task is not None:
-            _keep(task)
-            task.cancel()
+        attempt = self._running.pop(number, None)
+        if attempt is not None:
+            attempt.tell = None
+            if attempt.task is not None:
+                attempt.task.cancel()
 
     def end_all(self) -> None:
         for number in list(self._running):
             self.end(number)
 
-    def detach(self, detach: Detach) -> None:
-        """From now on it reports to somebody else, and not for ever."""
-        task = self._running.pop(detach.number)
-        assert task is not None
-        _keep(task)
-        loop = self._session.loop
+    async def cleaned_up(self) -> None:
+        """The tasks have ended, or take their time and go on beside the caller."""
+        busy = [task for task in self._begun if not task.done()]
+        if busy:
+            await asyncio.wait(busy, timeout=CLEANUP_S)
+
+    def detach(self, detach: Detach, inbox: deque[Event]) -> None:
+        """From now on it reports to somebody else, and not for ever. So does what it has told already."""
+        for event in withdrawn(detach.number, inbox):
+            self.outside(detach.watch, event)
+        attempt = self._running.pop(detach.number, None)
+        task = None if attempt is None else attempt.task
+        if attempt is None or task is None:
+            return  # that was its last word
+        self._begun.remove(task)
+        attempt.tell = watch = partial(self.outside, detach.watch)
 
         def expire() -> None:
-            if self._detached.pop(detach.number, None) is not None:  # else it has ended at this very moment
-                detach.watch(Elapsed(loop.time()))
+            if attempt.tell is not None:  # else it has ended at this very moment
+                attempt.tell = None
+                watch(Elapsed(self._loop.time()))
                 task.cancel()
 
-        timer = loop.call_at(detach.until_s, expire)
-        self._detached[detach.number] = detach.watch
+        timer = self._loop.call_at(detach.until_s, expire)
         task.add_done_callback(lambda _: timer.cancel())
 
-    def make_room(self) -> None:
-        """There may be room in the session's inbox again."""
-        if self._room is not None:
-            self._room.set()
-            self._room = None
-
-    async def _call(self, start: Start) -> None:
-        enter(start.context)
-        loop = self._session.loop
-        event: Event
-        try:
-            value = await call(start.context.target, start.request)
-            event = Returned(start.number, value, loop.time())
-        except (Exception, asyncio.CancelledError) as error:  # a target may raise CancelledError of its own
-            event = Failed(start.number, error, loop.time())
-        self._settle(event)
-
-    async def _pull(self, start: Start) -> None:
-        enter(start.context)
-        session, loop = self._session, self._session.loop
-        waiting = Room(getattr(start.context.target.reader, "text_so_far", None))
-        event: Event
-        source: Any = None
-        try:
-            source = iterate(start.context.target, start.request)
-            async for chunk in source:
-                if not self._tell(Chunk(start.number, chunk, loop.time())):
-                    return  # it has not listened to its cancellation
-                room, full_s = waiting.after(chunk), loop.time()
-                while session.is_behind(room) and start.number in self._running:
-                    self._room = self._room or asyncio.Event()
-                    await self._room.wait()
-                if session.relay is not None:
-                    session.relay.inlet.idle_s += loop.time() - full_s
-            event = Ended(start.number, loop.time())
-        except (Exception, asyncio.CancelledError) as error:
-            event = Failed(start.number, error, loop.time())
-        finally:
-            await aclose(source)
-        self._settle(event)
-
-    def _settle(self, event: Returned | Ended | Failed) -> None:
-        if self._tell(event):
-            self._detached.pop(event.number, None)
-
-    def _tell(self, event: AttemptEvent) -> bool:
-        """What an attempt has to say, to whoever wants to know now; False when nobody does any more."""
-        watch = self._detached.get(event.number)
-        if watch is not None:
-            watch(event)
-        elif event.number in self._running:
-            if not isinstance(event, Chunk):
-                del self._running[event.number]
-            self._session.happened(event)
-        else:
-            return False
-        return True
+    def outside(self, tell: Callable[[Event], None], event: Event) -> None:
+        """Tells it in the caller's context: the engine, validators and listeners belong to no attempt."""
+        self._context.copy().run(tell, event)
 
 
-def _keep(task: asyncio.Task[None]) -> None:
-    _background.add(task)
-    task.add_done_callback(_background.discard)
+def withdrawn(number: int, inbox: deque[Event]) -> list[Event]:
+    """Takes out what an attempt has told that is waited for no longer."""
+    told: list[Event] = []
+    kept: list[Event] = []
+    for event in inbox:
+        (told if not isinstance(event, Elapsed) and event.number == number else kept).append(event)
+    inbox.clear()
+    inbox.extend(kept)
+    return told
+
+
+async def make_call(attempt: Attempt, abandoned: Abandoned) -> None:
+    """The work of a call."""
+    start, now = attempt.start, asyncio.get_running_loop().time
+    event: AttemptEvent
+    try:
+        event = Returned(start.number, await call(start, abandoned), now())
+    except (Exception, asyncio.CancelledError) as error:  # a target may raise CancelledError of its own
+        event = Failed(start.number, error, now())
+    attempt.ended(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from math import inf
 from threading import RLock
 from typing import Any
 
@@ -13,19 +14,39 @@ from ..stream.relay import Relay
 from .abandoned import Abandoned
 from .world import Mailbox, Room, World
 
+NOBODY = 0
+
+
+class Closed(Exception):
+    """Another thread has closed the stream that is being read. A reader who waits is told as if attempt `NOBODY` had
+    failed with it.
+    """
+
 
 class Attempt:
     """One started attempt. A stream pulled inline has an `opened` object, to be closed, and its iterator `source`; one
-    that is pulled on a thread has been `idle_s` seconds without being asked for more.
+    that is pulled on a thread has been `idle_s` seconds without being asked for more. It is `running` while it holds
+    that thread.
     """
 
-    __slots__ = ("abandoned", "cancelled", "idle_s", "lock", "opened", "over", "source", "start", "threaded", "watch")
+    __slots__ = (
+        "abandoned",
+        "cancelled",
+        "idle_s",
+        "lock",
+        "opened",
+        "running",
+        "source",
+        "start",
+        "threaded",
+        "watch",
+    )
 
     def __init__(self, start: Start, threaded: bool) -> None:
         self.start = start
         self.threaded = threaded
         self.cancelled = False
-        self.over = False
+        self.running = False
         self.abandoned = False
         self.opened: Any = None
         self.source: Iterator[Any] | None = None
@@ -36,17 +57,26 @@ class Attempt:
     def give_up(self, abandoned: Abandoned) -> None:
         with self.lock:
             self.cancelled = True
-            if self.threaded and not self.over and not self.abandoned:
+            if self.running and not self.abandoned:
                 self.abandoned = True
                 abandoned.add(self.start.context.target.name)
-                if (hang_up := self.start.context.hang_up) is not None:
-                    with suppress(Exception):  # it has just ended by itself
-                        hang_up()
+                self.hang_up()
+
+    def hang_up(self) -> None:
+        if (hang_up := self.start.context.hang_up) is not None:
+            with suppress(Exception):  # it has just ended by itself
+                hang_up()
+
+    def begins(self) -> bool:
+        """Its thread has come; False when it has been given up before that, and is not to be made at all."""
+        with self.lock:
+            self.running = not self.cancelled
+            return self.running
 
     def ended(self, abandoned: Abandoned) -> None:
         """Its thread is free again."""
         with self.lock:
-            self.over = True
+            self.running = False
             if self.abandoned:
                 abandoned.remove(self.start.context.target.name)
 
@@ -106,6 +136,8 @@ def relay_inline(attempt: Attempt, relay: Relay, world: World) -> Generator[Any,
             return Failed(start.number, error, now())
         finally:
             leave(outer)
+        if attempt.cancelled:
+            return Ended(start.number, now())
         at_s = now()
         passed = take(chunk, at_s)
         if passed is not None:
@@ -117,20 +149,30 @@ def relay_mail(
     attempt: Attempt, relay: Relay, mailbox: Mailbox, world: World
 ) -> Generator[Any, None, AttemptEvent | Elapsed]:
     number, now, take, poll = attempt.start.number, world.now, relay.take, mailbox.poll
+    deadline_s = inf if relay.deadline_s is None else relay.deadline_s
+    seen_s = now()  # chunks may wait in the mailbox: the caller's time is what counts, not theirs
     while True:
         event = poll() or mailbox.get(relay.until_s)
         if event is None:
             relay.inlet.idle_s = attempt.idle_s
             return Elapsed(now())
         if event.number != number:
+            if event.number == NOBODY:
+                raise Closed
             continue  # it was given up
         if not isinstance(event, Chunk):
             relay.inlet.idle_s = attempt.idle_s
             return event
+        if seen_s >= deadline_s and relay.inlet.finish_reason is None:  # else the last words may pass
+            relay.inlet.idle_s = attempt.idle_s
+            return Elapsed(seen_s)
         passed = take(event.value, event.at_s)
-        if passed is not None:
+        if passed is None:
+            seen_s = event.at_s
+        else:
             yield passed
-            relay.reader_back(event.at_s, now())
+            seen_s = now()
+            relay.reader_back(event.at_s, seen_s)
 
 
 def call_on_thread(attempt: Attempt, world: World, mailbox: Mailbox) -> None:

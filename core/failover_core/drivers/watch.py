@@ -8,6 +8,7 @@ other. Synchronous and async applications are served alike: no event loop is nee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
@@ -15,6 +16,7 @@ from weakref import finalize, ref
 
 from ..events import TargetChecked, TargetParked
 from ..failure import Failure, FailureKind
+from ..forks import forget_in_child
 from ..health.breaker import CircuitState
 from ..health.checkups import TIMEOUT_S, Finding, after_check, due_s
 from ..health.state import TargetState
@@ -82,6 +84,11 @@ class Watch:
         self._world = world
         self._interval_s = desk.settings.health_check_s
         self._checkups: dict[str, Checkup] = {}
+        self.forget()
+        forget_in_child(self)
+
+    def forget(self) -> None:
+        """Begin without a thread: a forked child has none of its parent's, and may have found the lock taken."""
         self._lock = Lock()
         self._thread: Thread | None = None
 
@@ -95,7 +102,7 @@ class Watch:
     def wake(self) -> None:
         """Called with each request: see to it that the thread runs. A fork leaves it behind."""
         if self._thread is None or not self._thread.is_alive():
-            with self._lock:
+            with self._lock, suppress(RuntimeError):  # no thread left: the next request tries again
                 if self._thread is None or not self._thread.is_alive():
                     self._start()
 
@@ -104,9 +111,9 @@ class Watch:
         for checkup in self._checkups.values():  # the first turn comes later: the first request has enough to do
             checkup.last_s, checkup.jitter = self._world.now(), self._jitter()
             checkup.running, checkup.hanging = None, 0
-        finalize(self, self.inbox.put, None).atexit = False
         self._thread = Thread(target=_watch, args=(ref(self), self.inbox), name="failover-watch", daemon=True)
         self._thread.start()
+        finalize(self, self.inbox.put, None).atexit = False
 
     def look(self, now: float) -> float:
         """Give up the checks that take too long and start those that are due.
@@ -145,7 +152,10 @@ class Watch:
     def _begin(self, name: str, checkup: Checkup, now: float) -> None:
         checkup.running = check = Check(name, now)
         perform, inbox, clock = checkup.check, self.inbox, self._world.now
-        self._world.spawn(lambda: _perform(perform, check, inbox, clock))
+        try:
+            self._world.spawn(lambda: _perform(perform, check, inbox, clock))
+        except RuntimeError:  # no thread left, which says nothing of the target: it is its turn again later
+            checkup.running, checkup.last_s = None, now
 
     def _conclude(self, checkup: Checkup, now: float, failure: Failure | None) -> None:
         assert checkup.running is not None

@@ -28,11 +28,23 @@ class Workers:
         self.busy = 0
 
     def submit(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread now. `work` must not raise."""
+        """Run `work` on a thread now. `work` must not raise.
+
+        Raises:
+            RuntimeError: the system has no thread for it; it will not be run.
+        """
         with self._lock:
             self.busy += 1
             worker = self._idle.pop() if self._idle else None
-        (worker or _Worker(self)).inbox.put(work)
+        if worker is not None:
+            worker.inbox.put(work)
+            return
+        try:
+            _Worker(self, work)
+        except RuntimeError:
+            with self._lock:
+                self.busy -= 1
+            raise
 
     def _rest(self, worker: _Worker) -> None:
         with self._lock:
@@ -49,8 +61,9 @@ class Workers:
 
 
 class _Worker:
-    def __init__(self, pool: Workers) -> None:
+    def __init__(self, pool: Workers, work: Callable[[], None]) -> None:
         self.inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.inbox.put(work)  # before its thread starts, which the user may interrupt
         self._pool = pool
         Thread(target=self._run, name="failover-attempt", daemon=True).start()
 

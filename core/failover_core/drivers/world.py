@@ -16,10 +16,9 @@ MAX_WAIT_S = 1e9  # 30 years; what is far beyond that the operating system refus
 MAX_WAITING_CHUNKS = 64
 """A stream may be this far ahead of its reader."""
 
-MAX_WAITING_CHARS = 2_000_000
-"""So far may one be whose chunks each hold all the text so far: of a very long answer, 64 copies would wait. A turn of
-two threads costs up to 28 us, more than such a chunk itself, so a few MB are well spent on taking fewer of them; beyond
-that the stream is not ahead at all.
+MAX_WAITING_CHARS = 300_000
+"""So far may one be whose chunks each hold all the text so far: of a long answer, 64 copies would wait. Beyond that it
+is not ahead at all, which costs a turn of two threads for each chunk, and saves dozens of copies of the text.
 """
 
 
@@ -57,7 +56,7 @@ class World(Protocol):
         """A new, empty one."""
 
     def spawn(self, work: Callable[[], None]) -> None:
-        """Run `work`, which must not raise, on another thread."""
+        """Run `work`, which must not raise, on another thread. Raises RuntimeError where no thread is left."""
 
 
 class Room:
