@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .aftermath import Aftermath
-from .effects import Cancel, Chunk, Detach, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Returned, Wait
+from .effects import Cancel, Chunk, Detach, Effect, Elapsed, Emit, Ended, Event, Failed, Flow, Gone, Returned, Wait
 from .errors import deadline_error, final_error, interrupted_error
 from .events import RequestLost, RequestServed
 from .failure import Failure, FailureKind, own_bug
@@ -20,9 +20,9 @@ from .limits import HOPELESS_STALL_S, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
-from .patience import has_begun, look_at_pace, next_wait, overdue, pace_look_s
+from .patience import has_begun, look_at_pace, next_wait, overdue, pace_look_s, said_all, why_given_up
 from .policy.guards import Style
-from .policy.ranking import Snapshot
+from .policy.ranking import Snapshot, policy_failure
 from .route import Route
 from .stream.inlet import Inlet
 from .stream.relay import Relay
@@ -35,7 +35,12 @@ def plan(desk: Desk, request: Any, info: RequestInfo, style: Style, now: float) 
     able, unable = desk.able(info, style)
     trace = RouteTrace(f"{desk.rng.getrandbits(64):016x}", skipped=dict(unable))
     doubted = desk.book.doubted(now)
-    order = desk.policy(able, Snapshot(desk.book.snapshot, now, desk.rng.random, doubted), info)
+    try:
+        order = desk.policy(able, Snapshot(desk.book.snapshot, now, desk.rng.random, doubted), info)
+    except Exception as error:
+        route = Route(desk, trace, request, info, style, (), now)
+        route.decided_by = policy_failure(desk.policy, error)
+        return route
     return Route(desk, trace, request, info, style, order, now)
 
 
@@ -48,6 +53,9 @@ def answer_flow(route: Route) -> Flow:
             yield from drop_losers(route, winner)
         served(route)
         return winner.value
+    except Gone as gone:
+        route.now = max(route.now, gone.at_s)
+        raise
     except Exception as error:
         lost(route, error)
         raise
@@ -71,6 +79,9 @@ def stream_flow(route: Route) -> Flow:
                 served(route)
                 return None
             go_on_or_raise(route, live, broken)
+    except Gone as gone:
+        route.now = max(route.now, gone.at_s)
+        raise
     except Exception as error:
         lost(route, error)
         raise
@@ -111,10 +122,17 @@ def _time_passed(route: Route) -> Generator[Effect, Any, None]:
     if route.give_up_s is not None and route.now >= route.give_up_s:
         route.decided_by = route.refusal
         raise final_error(route)
+    for live in said_all(route):
+        number = live.attempt.number
+        route.now = yield Cancel(number)
+        yield from _settle(route, live, Ended(number, route.now))
+        if live.ended:
+            return
     for live in overdue(route):
-        if live.limit is not None and live.limit.kills:
+        why = why_given_up(route, live)
+        if why is not None:
             route.now = yield Cancel(live.attempt.number)
-            route.fail(live, Failure(FailureKind.TIMEOUT, f"no answer in {live.limit.seconds:.1f} s"))
+            route.fail(live, Failure(FailureKind.TIMEOUT, why))
 
 
 def _settle(route: Route, live: Live, event: Event) -> Generator[Effect, Any, None]:
@@ -299,12 +317,13 @@ def judge_answer(route: Route, live: Live, value: Any) -> Failure | None:
     reader = live.target.reader
     try:
         reading = reader.read(value)
+        finished = Finished.of(value, reading, reader)
         if route.desk.book.habits.pace_is_due(live.target.name, route.now):
             live.output_tokens = reading.tokens
     except Exception as error:
         return own_bug(live.target.name, "its reader's read", error)
     live.attempt.usage, live.attempt.model, live.told = reading.usage, reading.model, reading.rate_limit
-    return route.judge(Finished.of(value, reading, reader))
+    return route.judge(finished)
 
 
 def _inside_stream(failure: Failure) -> Failure:

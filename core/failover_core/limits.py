@@ -68,15 +68,10 @@ def limit_for(
     streaming: bool,
     probing: bool,
     remaining_s: float | None,
-    has_backup: bool,
 ) -> Limit | None:
-    """The limit of an attempt; None for the last candidate, which has only the caller's deadline.
-
-    A target on probation is raced after a short head start, so that no user waits for the test. Half of what is left of
-    the deadline is kept for the next target.
+    """The limit of an attempt; None where nothing was given and nothing may be raced. Half of what is left of the
+    deadline is kept for the next target.
     """
-    if not has_backup:
-        return None
     given_s = settings.first_token_s if streaming else settings.answer_s
     if not races(settings, info):
         return None if given_s is None else Limit(given_s, kills=True)
@@ -85,21 +80,28 @@ def limit_for(
     habit = book.habits.usual(target.name, habit_key(info, streaming), cold_s)
     known = given_s is None and habit.samples > 0
     seconds = scale * overdue_s(habit, cold_s) if known else given_s or cold_s
-    guessed = given_s is None and not known and info.thinking and streaming  # thoughts take as long as they take
-    limit = Limit(seconds, counts=not guessed, usual_s=seconds, habit=habit if known else None, scale=scale)
     if remaining_s is not None and seconds > remaining_s / 2:
         limit = Limit(remaining_s / 2, counts=False, usual_s=seconds)
+    else:
+        guessed = given_s is None and not known and info.thinking and streaming  # thoughts take as long as they take
+        limit = Limit(seconds, counts=not guessed, usual_s=seconds, habit=habit if known else None, scale=scale)
     if probing:
-        usual_s = typical_s(habit)
-        head_start_s = PROBE_HEAD_START_S if usual_s is None else 1.5 * scale * usual_s
-        if head_start_s < limit.seconds:
-            usual_s = seconds if usual_s is None else scale * moment_s(habit, PROBE_Z)
-            limit = Limit(head_start_s, counts=False, usual_s=usual_s)
-    elif settings.hedge == "budgeted" and (info.prompt_tokens or 0) <= MAX_HEDGED_PROMPT_TOKENS:
+        return _of_a_probe(limit, habit, scale)
+    if settings.hedge == "budgeted" and (info.prompt_tokens or 0) <= MAX_HEDGED_PROMPT_TOKENS:
         own = book.habits.own(target.name, habit_key(info, streaming)) is habit  # what others take says too little
         hedge_s = scale * moment_s(habit, HEDGE_Z)
         limit.hedge_s = hedge_s if own and habit.samples and hedge_s < limit.seconds else None
     return limit
+
+
+def _of_a_probe(limit: Limit, habit: Habit, scale: float) -> Limit:
+    """A target on probation is raced after a short head start, so that no user waits for the test."""
+    typical = typical_s(habit)
+    head_start_s = PROBE_HEAD_START_S if typical is None else 1.5 * scale * typical
+    if head_start_s >= limit.seconds:
+        return limit
+    usual_s = limit.usual_s if typical is None else scale * moment_s(habit, PROBE_Z)
+    return Limit(head_start_s, counts=False, usual_s=usual_s)
 
 
 def races(settings: Settings, info: RequestInfo) -> bool:

@@ -16,6 +16,7 @@ from .health.suspicion import LOOKS, RACE_NATS
 from .limits import gap_key, habit_key, size_of, stall_limit_s
 from .live import Live
 from .route import Route
+from .stream.inlet import LAST_WORDS_S
 
 PACE_LOOK_S = 2.0
 KNOCK_S, MAX_KNOCK_S = 0.5, 8.0
@@ -43,7 +44,7 @@ def next_wait(route: Route) -> Wait:
     if (until_s is None or until_s == route.deadline_s) and route.knocks < MAX_KNOCKS and not holding:
         again_s = _knock_s(route)
         until_s = again_s if until_s is None or (again_s is not None and again_s < until_s) else until_s
-    return Wait(until_s, holding)
+    return Wait(until_s)
 
 
 def _knock_s(route: Route) -> float | None:
@@ -91,11 +92,22 @@ def look_at_pace(route: Route, live: Live) -> None:
         book.overdue(live.permit, route.now, slow)
 
 
+def said_all(route: Route) -> list[Live]:
+    """Streams that have come to their end, although their connection stays open."""
+    return [
+        live
+        for live in route.live.values()
+        if live.inlet is not None
+        and live.inlet.said_all_s is not None
+        and route.now >= live.inlet.said_all_s + LAST_WORDS_S
+    ]
+
+
 def overdue(route: Route) -> Iterator[Live]:
     """Marks and gives the attempts that are waited for no longer. Their lateness is evidence at once."""
     for live in list(route.live.values()):
         due_s = _due_s(route, live)
-        if due_s is None or route.now < due_s or live.limit is None:
+        if due_s is None or route.now < due_s:
             continue
         if live.inlet is not None and live.inlet.release_at_s() is not None:
             continue
@@ -103,26 +115,48 @@ def overdue(route: Route) -> Iterator[Live]:
         if live.look_s() is not None:
             if not _too_silent(route, live):
                 continue
-        elif live.limit.counts:
+        elif live.limit is not None and live.limit.counts:
             route.desk.book.overdue(live.permit, route.now, f"no answer in {elapsed_s:.1f} s")
         live.attempt.overdue = True
         route.desk.telemetry.emit(AttemptOverdue(route.trace.request_id, live.attempt, elapsed_s))
         yield live
 
 
+def why_given_up(route: Route, live: Live) -> str | None:
+    """What an overdue attempt fails with; None where it is raced instead, or may still be waited for."""
+    if live.limit is not None and live.limit.kills:
+        return f"no answer in {live.limit.seconds:.1f} s"
+    if _is_held_to_stall_s(route, live) and len(route.live) == 1 and route.backup_from_s() is None:
+        return f"silent for {route.desk.settings.stall_s:.1f} s inside the stream"
+    return None
+
+
+def _is_held_to_stall_s(route: Route, live: Live) -> bool:
+    """It has begun, and how long it may be silent then was given, not learned: that holds for the last one, too."""
+    return route.desk.settings.stall_s is not None and live.inlet is not None and live.inlet.progress_s is not None
+
+
 def _due_s(route: Route, live: Live) -> float | None:
-    """When an attempt that has shown nothing yet is looked at or overdue; None = never, or it is overdue already."""
-    if live.limit is None or live.attempt.overdue:
+    """When an attempt that has shown nothing yet is over, looked at or overdue; None = never, or overdue already."""
+    inlet = live.inlet
+    if inlet is not None and inlet.said_all_s is not None:
+        return inlet.said_all_s + LAST_WORDS_S
+    if live.attempt.overdue:
+        return None
+    if live.limit is None and not _is_held_to_stall_s(route, live):
         return None
     look_s = live.look_s()
     if look_s is not None:
         return look_s
-    due_s = live.began_s + live.limit.seconds
-    if live.inlet is not None and live.inlet.progress_s is not None:  # begun, but withheld or not yet joined
-        due_s = live.inlet.progress_s + stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
+    if inlet is not None and inlet.progress_s is not None:  # begun, but withheld or not yet joined
+        due_s = inlet.progress_s + stall_limit_s(live.target, route.info, route.desk.settings, route.desk.book)
+    else:
+        assert live.limit is not None
+        due_s = live.began_s + live.limit.seconds
     if due_s > route.now:
         return due_s
-    return route.backup_from_s()  # to be late means nothing while there is nobody else to ask
+    backup_s = route.backup_from_s()  # to be late means nothing while there is nobody else to ask
+    return due_s if backup_s is None and _is_held_to_stall_s(route, live) else backup_s
 
 
 def _too_silent(route: Route, live: Live) -> bool:

@@ -149,16 +149,17 @@ class Route:
             if whole and self.info.json is not None:
                 live.inlet.withhold()
         probing = permit.how is PROBE
-        live.limit = limit = limit_for(
-            target,
-            self.info,
-            settings,
-            self.desk.book,
-            streaming=self.streaming,
-            probing=probing,
-            remaining_s=remaining_s,
-            has_backup=self.backup_from_s() is not None or self._may_go_back(),
-        )
+        if self.backup_from_s() is not None or self._may_go_back():
+            live.limit = limit_for(
+                target,
+                self.info,
+                settings,
+                self.desk.book,
+                streaming=self.streaming,
+                probing=probing,
+                remaining_s=remaining_s,
+            )
+        limit = live.limit
         live.apart = probing and limit is not None and not limit.kills
         quiet = state.pending + state.silence
         live.looks = 0 if quiet > 0.0 and state.quiet(self.now) + LOOKS[0][1] >= RACE_NATS else 1

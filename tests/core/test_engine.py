@@ -21,6 +21,7 @@ from failover_core import (
 )
 from failover_core.effects import Returned
 from failover_core.health.breaker import CircuitState
+from failover_core.stream.inlet import LAST_WORDS_S
 from failover_core.testing.scripted import Finish, ScriptedError
 from failover_core.trace import Seam
 from stepping import START_S, Stepper, failover_of, scripted
@@ -437,6 +438,45 @@ def test_the_last_candidate_may_take_for_ever() -> None:
     assert request.until_s is None
     request.returns("a", "hello", after_s=5000.0)
     assert request.result == "hello"
+
+
+JSON = RequestInfo(json="any", structured=True)
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")])
+def test_withheld_output_is_whole_when_all_is_said_although_the_connection_stays_open(names: Any) -> None:
+    request = Stepper(failover_of(*names), "stream", JSON)
+    request.sends("a", '{"a": 1}', Finish())
+    assert request.until_s == request.now + LAST_WORDS_S
+    request.times_out()
+    assert (request.error, request.emitted) == (None, ['{"a": 1}', Finish()])
+    assert (request.started, request.cancelled) == (["a"], ["a"])
+    assert request.health("a").suspicion == 0.0
+
+
+def test_what_is_said_is_judged_although_the_connection_stays_open() -> None:
+    request = Stepper(failover_of("a", "b"), "stream", JSON)
+    request.sends("a", '{"a": ', Finish())
+    request.times_out()
+    assert request.verdicts[0] == ("a", "first", "next")
+    assert request.started == ["a", "b"]
+
+
+def test_a_given_stall_s_holds_for_the_last_one_too() -> None:
+    request = Stepper(failover_of("a", stall_s=5.0), "stream", JSON)
+    request.sends("a", '{"a": ')
+    assert request.until_s == request.now + 5.0
+    request.times_out()
+    assert isinstance(request.error, AllTargetsFailed)
+    assert "silent for 5.0 s inside the stream" in str(request.error)
+    assert request.cancelled == ["a"]
+
+
+def test_a_given_stall_s_is_raced_where_somebody_is_left() -> None:
+    request = Stepper(failover_of("a", "b", stall_s=5.0), "stream", JSON)
+    request.sends("a", '{"a": ')
+    request.times_out()
+    assert (request.started, request.cancelled) == (["a", "b"], [])
 
 
 # -- deadline -------------------------------------------------------------------------------------------------------

@@ -126,8 +126,8 @@ def test_no_target_available_says_why_for_each() -> None:
 
 def test_the_deadline_is_a_timeout_for_those_who_expect_one() -> None:
     request = Stepper(failover_of("a", "b", deadline_s=8.0))
-    request.times_out()
-    request.times_out()
+    while not request.done:
+        request.times_out()
     error = request.error
     assert type(error) is DeadlineExceeded
     assert isinstance(error, TimeoutError)
@@ -147,6 +147,47 @@ def test_the_deadline_s_cause_is_the_last_failure_before_it() -> None:
     assert request.error.__cause__ is DOWN
     assert request.error.failure is not None
     assert request.error.failure.kind is FailureKind.OVERLOADED
+
+
+def test_a_deadline_in_the_middle_of_a_stream_carries_what_was_shown() -> None:
+    request = Stepper(failover_of("a", "b", hold_back_tokens=2, deadline_s=3.0), "stream")
+    request.sends("a", FOX)
+    while not request.done:
+        request.times_out()
+    assert type(request.error) is DeadlineExceeded
+    assert request.error.partial == FOX
+    assert DeadlineExceeded("before anything was shown").partial == ""
+
+
+def test_the_cause_is_the_last_original_error_also_where_the_last_failure_has_none() -> None:
+    """An attempt that was given up, or does not go on from where another broke off, has not raised anything."""
+    request = Stepper(failover_of("a", "b", same_target_retries=0, hedge="off", answer_s=5.0))
+    request.fails("a", RESET)
+    request.returns("b", "")
+    assert isinstance(request.error, AllTargetsFailed)
+    assert isinstance(request.error.__cause__, OutputRejected), "a rejected output is one"
+    request = Stepper(failover_of("a", "b", "c", same_target_retries=0, hedge="off", answer_s=5.0, deadline_s=8.0))
+    request.fails("a", RESET)
+    while not request.done:
+        request.times_out()
+    assert isinstance(request.error, DeadlineExceeded)
+    assert request.error.failure is not None
+    assert request.error.failure.exception is None
+    assert request.error.__cause__ is RESET
+
+
+def test_an_interrupted_stream_has_the_error_that_broke_it_for_its_cause() -> None:
+    request = Stepper(failover_of("a", "b", hold_back_tokens=2, max_attempts=2), "stream")
+    request.sends("a", FOX)
+    request.fails("a", RESET)
+    for number in range(200):
+        if request.done:
+            break
+        request.sends("b", f"something else entirely {number} ")
+    assert type(request.error) is StreamInterrupted
+    assert request.error.failure is not None
+    assert request.error.failure.message == "its answer does not go on from the text already shown"
+    assert request.error.__cause__ is RESET
 
 
 def test_an_interrupted_stream_carries_what_was_shown() -> None:

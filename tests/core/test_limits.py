@@ -37,9 +37,8 @@ def limit(
     streaming: bool = False,
     probing: bool = False,
     remaining_s: float | None = None,
-    has_backup: bool = True,
 ) -> Limit | None:
-    found = whole_limit(settings, info, book, streaming, probing, remaining_s, has_backup)
+    found = whole_limit(settings, info, book, streaming, probing, remaining_s)
     return None if found is None else replace(found, usual_s=0.0)
 
 
@@ -50,7 +49,6 @@ def whole_limit(
     streaming: bool = False,
     probing: bool = False,
     remaining_s: float | None = None,
-    has_backup: bool = True,
 ) -> Limit | None:
     return limit_for(
         TARGET,
@@ -60,7 +58,6 @@ def whole_limit(
         streaming=streaming,
         probing=probing,
         remaining_s=remaining_s,
-        has_backup=has_backup,
     )
 
 
@@ -101,11 +98,6 @@ def test_streams_and_answers_have_habits_of_their_own() -> None:
 def test_a_given_limit_goes_before_a_learned_one(field: str, streaming: bool) -> None:
     book = book_that_knows("first_token" if streaming else "answer", 1.0)
     assert limit(Settings(**{field: 7.0}), book=book, streaming=streaming) == Limit(7.0)
-
-
-def test_the_last_candidate_has_no_limit() -> None:
-    assert limit(Settings(answer_s=5.0), has_backup=False) is None
-    assert limit(remaining_s=3.0, has_backup=False) is None
 
 
 def test_without_racing_only_a_given_limit_counts_and_it_kills() -> None:

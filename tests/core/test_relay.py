@@ -101,9 +101,7 @@ THOUGHT_FIRST = (
 @pytest.mark.parametrize("hedge", ["overdue", "off"])
 def test_thoughts_that_are_shown_before_the_first_word_do_not_make_the_answer_empty(hedge: Any) -> None:
     def failover(world: Any = None) -> Failover:
-        targets = [
-            Target(name, stream=stream(world), astream=astream, reader=ChatReader()) for name in ("a", "b")
-        ]
+        targets = [Target(name, stream=stream(world), astream=astream, reader=ChatReader()) for name in ("a", "b")]
         return Failover(targets, Settings(hedge=hedge), world=world)
 
     def stream(world: Any) -> Any:

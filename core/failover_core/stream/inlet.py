@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..health.ratelimit_headers import RateLimitFacts
 
 
+LAST_WORDS_S = 2.0  # the usage comes right after the finish reason; some servers never close the connection then
+
+
 class Inlet:
     """Reads chunks, holds the first ones back, and joins them to text already shown when there is any.
 
@@ -28,6 +31,7 @@ class Inlet:
         bug: the target's reader could not read a chunk; nothing is shown after it.
         opaque: there was content of unknown kind in it.
         texts: the text of this stream, so far.
+        said_all_s: when the finish reason had come, or what came after it; None before.
         idle_s: how long the target was not asked for more, since the caller was busy with what it had.
     """
 
@@ -53,6 +57,7 @@ class Inlet:
         "progress_s",
         "rate_limit",
         "refusal",
+        "said_all_s",
         "shown",
         "target",
         "texts",
@@ -88,6 +93,7 @@ class Inlet:
         self.rate_limit: RateLimitFacts | None = None
         self.first_content_s: float | None = None
         self.progress_s: float | None = None
+        self.said_all_s: float | None = None
         self._read = target.reader.read_chunk
         self._adds_usage = target.reader.usage_adds_up
         self._visible: int | None = None if hold_tool_calls else -1
@@ -101,13 +107,13 @@ class Inlet:
         self.chunks += 1
         try:
             reading = self._read(chunk)
+            text = reading.text
+            blank = str.isspace(text) and not self.has_content  # neither an answer nor progress on its own
             if reading.usage is not None:
                 self.usage = added(self.usage, reading.usage) if self._adds_usage else reading.usage
         except Exception as error:
             self._misread("its reader's read_chunk", error)
             return None
-        text = reading.text
-        blank = not self.has_content and text.isspace()  # neither an answer nor progress on its own
         if reading.has_content and not (blank and not reading.has_tool_call and not reading.opaque):
             self.has_content = self.has_content or not reading.only_thoughts
             self.progress_s = now
@@ -119,6 +125,8 @@ class Inlet:
                 self.withhold()
         if reading.finish_reason is not None:
             self.finish_reason = reading.finish_reason
+        if self.finish_reason is not None:
+            self.said_all_s = now
         if reading.refusal is not None:
             self.refusal = (self.refusal or "") + reading.refusal
         if reading.flaw is not None:

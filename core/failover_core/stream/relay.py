@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .inlet import Inlet
-
-LAST_WORDS_S = 2.0  # the usage comes right after the finish reason; some servers never close the connection then
+from .inlet import LAST_WORDS_S, Inlet
 
 
 class Relay:
