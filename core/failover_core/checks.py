@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from .failure import Failure, FailureKind, OutputRejected
+from .failure import Failure, FailureKind, OutputRejected, in_words, readable
 from .output import Finished, Validator
 
 LOOP_TAIL_CHARS = 32
@@ -42,11 +42,10 @@ def judge(
         try:
             validator(finished)
         except OutputRejected as rejection:
-            return Failure(rejection.kind, str(rejection), exception=rejection)
+            return Failure(rejection.kind, readable(str(rejection)), exception=rejection)
         except Exception as bug:
             name = getattr(validator, "__name__", type(validator).__name__)
-            message = f"the validator {name} failed: {type(bug).__name__}: {bug}"
-            return Failure(FailureKind.LOCAL_ERROR, message, exception=bug)
+            return Failure(FailureKind.LOCAL_ERROR, f"the validator {name} failed: {in_words(bug)}", exception=bug)
     return None
 
 
@@ -58,7 +57,7 @@ def built_in(finished: Finished, demand: JsonDemand = None) -> Failure | None:
         return _rejected(finished, finished.refusal or "the answer was filtered", FailureKind.CONTENT_FILTERED)
     if finished.finish_reason is None and finished.reader.expects_finish:
         kind = FailureKind.STREAM_BROKEN if finished.streamed else FailureKind.INVALID_OUTPUT
-        return _rejected(finished, "the answer ended without a finish marker, so it was cut off", kind)
+        return _rejected(finished, finished.flaw or "the answer ended without a finish marker, so it was cut off", kind)
     if finished.flaw is not None:
         return _rejected(finished, finished.flaw)
     if not finished.has_content and not finished.has_tool_call:
@@ -126,4 +125,5 @@ def loops_at_the_end(text: str) -> bool:
 
 
 def _rejected(finished: Finished, message: str, kind: FailureKind = FailureKind.INVALID_OUTPUT) -> Failure:
+    message = readable(message)  # what a provider says of a refusal may be long
     return Failure(kind, message, exception=OutputRejected(message, output=finished.output, kind=kind))

@@ -83,7 +83,23 @@ class Failure:
 
 def own_bug(target: str, what: str, error: Exception) -> Failure:
     """The failure of code that belongs to a target's description rather than to its provider, such as its reader."""
-    return Failure(FailureKind.LOCAL_ERROR, f"{target}: {what} raised {type(error).__name__}: {error}", exception=error)
+    return Failure(FailureKind.LOCAL_ERROR, f"{target}: {what} raised {in_words(error)}", exception=error)
+
+
+def readable(text: str) -> str:
+    """A text as a `Failure.message` may hold it: one short line, secrets redacted."""
+    from .classification import readable as made_readable  # its tables are loaded at the first failure
+
+    return made_readable(text)
+
+
+def in_words(error: BaseException) -> str:
+    """The same of an exception, with its type."""
+    try:
+        text = str(error)
+    except Exception:  # a foreign __str__ may raise anything
+        text = "(its text cannot be read)"
+    return f"{type(error).__name__}: {readable(text)}"
 
 
 class FailoverError(Exception):
@@ -93,10 +109,14 @@ class FailoverError(Exception):
         trace: the `RouteTrace` of the request, None when none was started.
         attempts: every attempt of the request, oldest first.
         failure: the failure that decided, None where there was none.
+        partial: the text of a stream that the caller has already received; "" where none was shown.
     """
 
-    def __init__(self, message: str, *, trace: RouteTrace | None = None, failure: Failure | None = None) -> None:
+    def __init__(
+        self, message: str, *, partial: str = "", trace: RouteTrace | None = None, failure: Failure | None = None
+    ) -> None:
         super().__init__(message)
+        self.partial = partial
         self.trace = trace
         self.failure = failure
 
@@ -110,7 +130,9 @@ class ConfigError(FailoverError):
 
 
 class AllTargetsFailed(FailoverError):
-    """No target gave an answer. The message has one line an attempt; `__cause__` is the last original error."""
+    """No target gave an answer. The message has one line an attempt; `__cause__` is the last original error: attempts
+    that were given up, or whose answers were no good, have none of their own.
+    """
 
 
 class RequestRejected(AllTargetsFailed):
@@ -124,24 +146,15 @@ class NoTargetAvailable(FailoverError):
 
 
 class DeadlineExceeded(FailoverError, TimeoutError):
-    """The caller's `deadline_s` passed before any target had answered."""
+    """The caller's `deadline_s` passed before the answer was complete; of a stream, `partial` has been shown."""
 
 
 class StreamInterrupted(FailoverError):
     """A stream broke after text had been shown, and could not be resumed, or the rules forbid to ask anybody else.
 
-    Once there is text, this is the error whatever the reason: `failure.kind` says why (`content_filtered` for a refusal
-    in the middle).
-
-    Attributes:
-        partial: the text that the caller has already received.
+    Once there is text, this is the error whatever broke the stream: `failure.kind` says what (`content_filtered` for a
+    refusal in the middle). Only the caller's own deadline ends it with a `DeadlineExceeded`. `partial` has been shown.
     """
-
-    def __init__(
-        self, message: str, *, partial: str = "", trace: RouteTrace | None = None, failure: Failure | None = None
-    ) -> None:
-        super().__init__(message, trace=trace, failure=failure)
-        self.partial = partial
 
 
 class OutputRejected(FailoverError):
@@ -163,6 +176,8 @@ class OutputRejected(FailoverError):
         blames_target: bool = True,
     ) -> None:
         super().__init__(message)
+        if kind not in tuple(FailureKind):
+            raise ConfigError(f"OutputRejected(kind={kind!r}): pass a member of FailureKind, such as CONTENT_FILTERED")
         self.output = output
-        self.kind = kind
+        self.kind = FailureKind(kind)
         self.blames_target = blames_target

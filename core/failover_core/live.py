@@ -37,10 +37,10 @@ class Desk:
     rng: Random
     classify: Callable[[BaseException], Failure]
     telemetry: Telemetry
-    _able: dict[Style, tuple[list[Target], dict[str, str]]] = field(default_factory=dict)
+    _able: dict[Style, tuple[tuple[Target, ...], dict[str, str]]] = field(default_factory=dict)
 
-    def able(self, info: RequestInfo, style: Style) -> tuple[list[Target], dict[str, str]]:
-        """The targets that can take such a request, and why the others cannot. Do not change either."""
+    def able(self, info: RequestInfo, style: Style) -> tuple[tuple[Target, ...], dict[str, str]]:
+        """The targets that can take such a request, and why the others cannot. Do not change the reasons."""
         if info.prompt_tokens is not None or info.needs:
             return self._sorted_out(info, style)
         plain = self._able.get(style)
@@ -48,9 +48,9 @@ class Desk:
             plain = self._able[style] = self._sorted_out(info, style)
         return plain
 
-    def _sorted_out(self, info: RequestInfo, style: Style) -> tuple[list[Target], dict[str, str]]:
+    def _sorted_out(self, info: RequestInfo, style: Style) -> tuple[tuple[Target, ...], dict[str, str]]:
         reasons = {target.name: cannot(target, info, style) for target in self.targets}
-        able = [target for target in self.targets if reasons[target.name] is None]
+        able = tuple(target for target in self.targets if reasons[target.name] is None)
         return able, {name: reason for name, reason in reasons.items() if reason is not None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction
 from math import isfinite
 from typing import Any, Literal
 
@@ -45,7 +45,8 @@ class Target:
         source: the object behind the callables (a framework model, a native client), for adapters.
 
     Raises:
-        ConfigError: for an empty name, no callable at all, or a quantity out of range.
+        ConfigError: for an empty name, no callable at all, an async one where a plain one is called, a reader that
+            lacks something, or a quantity out of range.
     """
 
     name: str
@@ -79,16 +80,18 @@ class Target:
                     f"Target({self.name!r}): {style}= must be a callable that takes the request, not "
                     f"{type(value).__name__}"
                 )
-        if not (hasattr(self.reader, "read") or hasattr(self.reader, "read_chunk")):
-            raise ConfigError(f"Target({self.name!r}): reader= must be an OutputReader, not {self.reader!r}")
+        for style, instead in (("call", "acall="), ("stream", "astream="), ("resume", "a plain function")):
+            if is_async(getattr(self, style)):
+                raise ConfigError(
+                    f"Target({self.name!r}): {style}= must not be async, since nobody would await it; pass {instead}"
+                )
         if not any(getattr(self, style) for style in CALL_STYLES):
             raise ConfigError(
                 f"Target({self.name!r}) has nothing to call: pass call=, acall=, stream= or astream=, "
                 f"or write Target.native('openai:MODEL')"
             )
-        if self.health_check is not None and (
-            not callable(self.health_check) or iscoroutinefunction(self.health_check)
-        ):
+        self._check_reader()
+        if self.health_check is not None and (not callable(self.health_check) or is_async(self.health_check)):
             raise ConfigError(
                 f"Target({self.name!r}): health_check= must be a plain function without arguments, run on a thread of "
                 f"its own, not {self.health_check!r:.80}"
@@ -101,6 +104,17 @@ class Target:
                     f"Target({self.name!r}): {field_name} must be a set of labels, such as {{'tools'}}, not {labels!r}"
                 )
             object.__setattr__(self, field_name, frozenset(labels))
+
+    def _check_reader(self) -> None:
+        reads = hasattr(self.reader, "read") or hasattr(self.reader, "read_chunk")
+        missing = [part for part in ("expects_finish", "usage_adds_up") if not hasattr(self.reader, part)]
+        if isinstance(self.reader, type) or not reads:
+            raise ConfigError(f"Target({self.name!r}): reader= must be an OutputReader, not {self.reader!r:.80}")
+        if missing:
+            raise ConfigError(
+                f"Target({self.name!r}): reader={self.reader!r:.80} lacks {' and '.join(missing)}: say True or False, "
+                "or inherit what failover_core.output.PlainReader says"
+            )
 
     def _check_quantities(self) -> None:
         weight, window = self.weight, self.context_window_tokens
@@ -148,6 +162,12 @@ TARGET_FACTS = TARGET_FIELDS - {*CALL_STYLES, "reader", "resume", "source"}
 """What may be said of a target besides how it is called: the keyword arguments of the `wrap` functions."""
 
 
+def is_async(function: Any) -> bool:
+    """Would somebody have to await what it returns, or to iterate over it with `async for`?"""
+    made = (function, getattr(function, "__call__", None))  # noqa: B004  # an object may be callable by an async method
+    return any(iscoroutinefunction(one) or isasyncgenfunction(one) for one in made)
+
+
 def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
@@ -165,9 +185,10 @@ class RequestInfo:
         json: the answer must be JSON because the API was asked for it (JSON mode, a schema), not only the model
             in words. Text that is none is rejected; a stream is shown when it is whole. "any" lets the JSON be in a
             code fence, as models write it that only imitate a JSON mode; "strict" does not.
-        side_effects: never run it twice at the same time.
+        side_effects: no attempt begins while another is under way. One that is given up, at `Settings.answer_s` for
+            instance, is told to stop; blocking code cannot be, and may still run when the next one begins.
         session: requests of one session stay with one target where a policy balances, as long as it is available.
-        task: a label for requests of one kind; latency is learned for each label.
+        task: a label for requests of one kind; latency is learned for each label, up to about 20 of them.
         tags: free labels for rules.
         deadline_s: for this request, seconds from its start; the smaller of it and `Settings.deadline_s` holds.
         metadata: anything else, for user-defined policies.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .health.ratelimit_headers import RateLimitFacts
 
 CHARS_PER_TOKEN = 4  # OpenAI's rule of thumb for English, help.openai.com/en/articles/4936856
+BREAKDOWNS = frozenset({"error", "insufficient_system_resource", "abort"})
+"""Finish reasons, in lower case, by which Mistral and OpenRouter, DeepSeek, vLLM and SGLang say that they broke off."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,9 @@ class PlainReader:
     usage_adds_up = False
 
     def read(self, output: Any) -> Reading:
-        return self.read_chunk(output)
+        if isinstance(output, str):  # a chunk of white space may be part of an answer, but is none
+            return Reading(text=output, has_content=output != "" and not output.isspace())
+        return Reading(has_content=True, opaque=True)
 
     def read_chunk(self, chunk: Any) -> Reading:
         if isinstance(chunk, str):
@@ -130,10 +134,17 @@ class Finished:
 
     @classmethod
     def of(cls, output: Any, reading: Reading, reader: OutputReader) -> Finished:
-        """A whole answer that has been read."""
+        """A whole answer that has been read.
+
+        Raises:
+            TypeError, AttributeError: the reader has returned no `Reading`, or one whose text is none.
+        """
+        text = reading.text
+        if not isinstance(text, str):
+            raise TypeError(f"the text of a Reading must be a str, not {text!r:.80}")
         return cls(
             output,
-            reading.text,
+            text,
             reading.has_content,
             reading.has_tool_call,
             reading.finish_reason,

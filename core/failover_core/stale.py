@@ -1,8 +1,9 @@
-"""Async clients whose kept connections belong to event loops that are gone, as after each `asyncio.run`.
+"""Async clients whose kept connections belong to other event loops: to one that is gone, as after each `asyncio.run`,
+or to one that runs in another thread and shares the client.
 
-The first use of such a connection in another loop fails with "Event loop is closed", and drops it. The request may be
-out by then, but nobody hears the answer. The SDKs' own retries used to hide that; adapters that switch these off try
-again here, at no attempt's expense. (Native targets need none of it: they have a client for each loop.)
+The first use of such a connection fails with one of the messages below, and drops it. The request may be out by then,
+but nobody hears the answer. The SDKs' own retries used to hide that; adapters that switch these off try again here, at
+no attempt's expense. (Native targets need none of it: they have a client for each loop.)
 """
 
 from __future__ import annotations
@@ -16,15 +17,28 @@ CONNECTIONS = 100
 """So many idle connections do the SDKs' clients keep, and each may be stale."""
 
 
-def of_a_closed_loop(error: BaseException) -> bool:
-    """Does an error come of a connection whose event loop is gone? SDKs wrap it as a connection error."""
+_SAID = ("Event loop is closed", "is bound to a different event loop", "attached to a different loop")
+
+
+def of_another_loop(error: BaseException) -> bool:
+    """Does an error come of a connection that belongs to another event loop? SDKs wrap it as a connection error."""
     seen = 0
     cause: BaseException | None = error
     while cause is not None and seen < 10:
-        if isinstance(cause, RuntimeError) and str(cause) == "Event loop is closed":
+        if isinstance(cause, RuntimeError) and str(cause).endswith(_SAID):
+            return True
+        if isinstance(cause, ValueError) and _raised_in_pool(cause):
             return True
         cause, seen = cause.__cause__ or cause.__context__, seen + 1
     return False
+
+
+def _raised_in_pool(error: BaseException) -> bool:
+    """A pool that two threads use at once loses what it has in its lists: "list.remove(x): x not in list"."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return step is not None and str(step.tb_frame.f_globals.get("__name__", "")).startswith("httpcore")
 
 
 async def past_stale(function: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -33,7 +47,7 @@ async def past_stale(function: Callable[..., Awaitable[T]], *args: Any) -> T:
         try:
             return await function(*args)
         except Exception as error:
-            if not of_a_closed_loop(error):
+            if not of_another_loop(error):
                 raise
     return await function(*args)
 
@@ -63,7 +77,7 @@ class PastStale(AsyncIterator[T]):
             try:
                 return await self._begun()
             except Exception as error:
-                if not of_a_closed_loop(error):
+                if not of_another_loop(error):
                     raise
             await self.aclose()
             self._source = self._function(*self._args)

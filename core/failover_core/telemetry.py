@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import BuiltinMethodType, MethodType
 
 from .events import AttemptEnded, AttemptOverdue, CircuitChanged, Happening, RequestLost, TargetChecked, TargetParked
 from .failure import RequestRejected
@@ -22,11 +23,12 @@ class Telemetry:
         self._listeners = tuple(listeners)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Add a listener; returns a function that removes it."""
-        self._listeners = (*self._listeners, listener)
+        """Add a listener; returns a function that removes it. One that listens already is not told things twice."""
+        if not any(_is_same(one, listener) for one in self._listeners):
+            self._listeners = (*self._listeners, listener)
 
         def unsubscribe() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            self._listeners = tuple(one for one in self._listeners if not _is_same(one, listener))
 
         return unsubscribe
 
@@ -42,6 +44,11 @@ class Telemetry:
             except Exception:
                 logger.exception("a listener of Failover events failed")
         _log(event)
+
+
+def _is_same(one: Listener, other: Listener) -> bool:
+    """Each look at `events.append` makes a new object; other objects may be equal without being the same."""
+    return one is other or (isinstance(one, MethodType | BuiltinMethodType) and one == other)
 
 
 def _log(event: Happening) -> None:

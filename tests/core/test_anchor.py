@@ -84,6 +84,15 @@ def test_a_text_without_spaces() -> None:
         assert joined(story[:cut], quoted(story[:cut]) + story[cut:], [3]) == story
 
 
+@pytest.mark.parametrize("cut", range(199, 230))
+@pytest.mark.parametrize("sizes", [[1], [7, 1], None], ids=["letters", "uneven", "whole"])
+def test_a_text_that_repeats_itself_is_continued_where_it_stopped(cut: int, sizes: list[int] | None) -> None:
+    """Where its tail is also its beginning, a longer one is asked for, which tells the two ways to go on apart."""
+    text = "the cat sat on the mat. " * 30 + "END"
+    assert joined(text[:cut], quoted(text[:cut]) + text[cut:], sizes) == text
+    assert joined(text[:cut], text, sizes) == text
+
+
 # -- no anchor, no join ---------------------------------------------------------------------------------------------
 
 

@@ -92,7 +92,7 @@ def happens(breaker: Breaker, what: str, epoch: int) -> Breaker:
     if what == "released":
         return released(breaker, epoch, NOW)
     if what == "parked":
-        return parked(breaker, NOW, park_s=300.0, reason="wrong key")
+        return parked(breaker, epoch, NOW, park_s=300.0, reason="wrong key")
     return fails(breaker, epoch=epoch, trip=what == "trip", doubtful=what in ("trip", "doubtful failure"))
 
 
@@ -105,7 +105,7 @@ def test_transitions(before: CircuitState, what: str, after: CircuitState) -> No
 
 
 @pytest.mark.parametrize("before", BREAKERS)
-@pytest.mark.parametrize("what", ["success", "failure", "doubtful failure", "trip", "released"])
+@pytest.mark.parametrize("what", ["success", "failure", "doubtful failure", "trip", "released", "parked"])
 @pytest.mark.parametrize("epochs_ago", [1, 3])
 def test_a_late_result_from_another_epoch_moves_nothing(before: CircuitState, what: str, epochs_ago: int) -> None:
     breaker = BREAKERS[before]
@@ -124,7 +124,7 @@ def test_the_reason_is_that_of_the_last_opening() -> None:
     opened = trip(Breaker(), NOW)
     probing = admitted(opened, NOW + 10, Admission.PROBE)
     assert (opened.reason, probing.reason) == ("it failed", "it failed")
-    assert parked(probing, NOW, park_s=1.0, reason="wrong key").reason == "wrong key"
+    assert parked(probing, probing.epoch, NOW, park_s=1.0, reason="wrong key").reason == "wrong key"
 
 
 # -- admission ------------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_jitter_scales_the_cooldown(jitter: float) -> None:
 
 
 def test_parking_rests_as_long_as_told_and_remembers_no_trip() -> None:
-    rests = parked(Breaker(), NOW, park_s=300.0, reason="wrong key")
+    rests = parked(Breaker(), 0, NOW, park_s=300.0, reason="wrong key")
     assert (rests.state, rests.until_s, rests.trips) == (OPEN, NOW + 300.0, 0.0)
     assert trip(rests, NOW + 301.0).until_s == NOW + 301.0 + BASE_COOLDOWN_S
 

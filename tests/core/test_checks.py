@@ -130,6 +130,38 @@ def test_a_bug_in_a_validator_is_a_local_error() -> None:
     assert isinstance(failure.exception, json.JSONDecodeError)
 
 
+def test_what_a_validator_says_is_one_short_line_without_secrets() -> None:
+    secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+
+    def rejects(finished: Finished) -> None:
+        raise OutputRejected(f"the answer tells {secret}\nand goes on" + 1000 * " and on")
+
+    def breaks(finished: Finished) -> None:
+        raise KeyError(f"{secret}\nand goes on" + 1000 * " and on")
+
+    for validator in (rejects, breaks):
+        failure = judge(GOOD, [validator])
+        assert failure is not None
+        assert "[redacted]" in failure.message
+        assert secret not in failure.message
+        assert "\n" not in failure.message
+        assert len(failure.message) < 400
+
+
+def test_a_rejection_of_no_known_kind_is_a_mistake_in_the_validator() -> None:
+    def odd(finished: Finished) -> None:
+        raise OutputRejected("bad", kind="weird")  # type: ignore[arg-type]
+
+    failure = judge(GOOD, [odd])
+    assert failure is not None
+    assert failure.kind is FailureKind.LOCAL_ERROR
+    assert failure.message.startswith("the validator odd failed: ConfigError: OutputRejected(kind='weird'): pass")
+
+
+def test_a_kind_may_be_told_by_its_word() -> None:
+    assert OutputRejected("no", kind="content_filtered").kind is FailureKind.CONTENT_FILTERED  # type: ignore[arg-type]
+
+
 # -- endless loops --------------------------------------------------------------------------------------------------
 
 SENTENCE = "I will think about this once more. "

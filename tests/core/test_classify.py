@@ -263,6 +263,11 @@ def test_html_pages_are_read_by_their_title(status: int | None, page: str, kind:
 
 # -- exceptions ------------------------------------------------------------------------------------
 
+
+class GraphBubbleUp(Exception):
+    """As LangGraph's interrupts are derived from one."""
+
+
 PLAIN: list[tuple[BaseException, FailureKind]] = [
     (TimeoutError(), K.TIMEOUT),
     (socket.timeout("timed out"), K.TIMEOUT),  # noqa: UP041 an alias that people still raise
@@ -286,10 +291,14 @@ PLAIN: list[tuple[BaseException, FailureKind]] = [
     (NotImplementedError(), K.LOCAL_ERROR),
     (RecursionError(), K.LOCAL_ERROR),
     (asyncio.CancelledError(), K.LOCAL_ERROR),
+    (GraphBubbleUp("rate limit exceeded"), K.LOCAL_ERROR),
     (KeyboardInterrupt(), K.LOCAL_ERROR),
     (GeneratorExit(), K.LOCAL_ERROR),
-    (RuntimeError("Event loop is closed"), K.LOCAL_ERROR),
-    (RuntimeError("Task got Future attached to a different loop"), K.LOCAL_ERROR),
+    # A client is shared by event loops: no fault of the request, and of no other target's client.
+    (RuntimeError("Event loop is closed"), K.CONNECTION),
+    (RuntimeError("Task got Future attached to a different loop"), K.CONNECTION),
+    (RuntimeError("<asyncio.locks.Event object [unset]> is bound to a different event loop"), K.CONNECTION),
+    (RuntimeError("no running event loop"), K.LOCAL_ERROR),
     (RuntimeError("asyncio.run() cannot be called from a running event loop"), K.LOCAL_ERROR),
     (RuntimeError("cannot schedule new futures after shutdown"), K.LOCAL_ERROR),
     (RuntimeError("Cannot send a request, as the client has been closed."), K.LOCAL_ERROR),
@@ -345,7 +354,7 @@ CHAINS: list[tuple[str, BaseException, FailureKind]] = [
     (
         "a closed loop behind a connection error",
         raised(APIConnectionError("Connection error."), cause=RuntimeError("Event loop is closed")),
-        K.LOCAL_ERROR,
+        K.CONNECTION,
     ),
     ("a timeout behind one", raised(APIConnectionError("Connection error."), cause=TimeoutError()), K.TIMEOUT),
     ("a bug while handling an error", raised(TypeError("no"), context=WithStatus(503)), K.LOCAL_ERROR),

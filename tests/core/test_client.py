@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from failover_core import ConfigError, Failover, Outcome, RequestInfo, Settings, Target
+from failover_core import (
+    AllTargetsFailed,
+    ConfigError,
+    Failover,
+    NoTargetAvailable,
+    Outcome,
+    RequestInfo,
+    Settings,
+    Target,
+)
 from failover_core.events import CircuitChanged
 
 
@@ -221,6 +230,35 @@ def test_a_policy_may_be_a_function() -> None:
         policy=lambda candidates, snapshot, request: [c for c in candidates if c.name == request.task],
     )
     assert failover.run("x", RequestInfo(task="b")).trace.attempts[0].target.name == "b"
+
+
+def test_what_a_policy_does_to_its_candidates_concerns_no_other_request() -> None:
+    def pops(candidates: Any, snapshot: Any, request: RequestInfo) -> Any:
+        candidates.pop()
+        return candidates
+
+    failover = Failover([Target("a", call=answer), Target("b", call=answer)], policy=pops)
+    outcomes = [failover.run("x") for _ in range(3)]
+    assert [outcome.trace.target.name for outcome in outcomes if outcome.trace.target] == ["a", "a", "a"]
+
+
+def test_a_policy_may_return_an_iterator() -> None:
+    failover = Failover(
+        [Target("a", call=answer), Target("dead", call=refuses)],
+        Settings(same_target_retries=0),
+        policy=lambda candidates, snapshot, request: reversed(candidates),
+    )
+    assert [attempt.target.name for attempt in failover.run("x").trace.attempts] == ["dead", "a"]
+
+
+@pytest.mark.parametrize(("wanted", "error"), [([], NoTargetAvailable), (["dead"], AllTargetsFailed)])
+def test_an_error_tells_whom_the_policy_left_out(wanted: list[str], error: type[Exception]) -> None:
+    failover = Failover(
+        [Target("dead", call=refuses), Target("a", call=answer)],
+        policy=lambda candidates, snapshot, request: [target for target in candidates if target.name in wanted],
+    )
+    with pytest.raises(error, match="-  a: not asked, the policy left it out"):
+        failover.call("x")
 
 
 # -- health ---------------------------------------------------------------------------------------------------------

@@ -116,12 +116,15 @@ def test_of_hundreds_of_answers_a_second_not_each_is_needed() -> None:
     assert habits.own("a", ANSWER).samples == before.samples + 1
 
 
-def test_labels_without_end_share_one_habit() -> None:
+def test_labels_without_end_teach_nothing_about_requests_without_one() -> None:
     habits = Habits(["a"])
     for number in range(3 * MAX_KINDS):
-        habits.learn("a", [(("answer", False, f"task {number}"), 1.0)], NOW + number)
+        habits.learn("a", [(("answer", False, f"task {number}"), 60.0)], NOW + number)
+    assert habits.own("a", ("answer", False, "task 0")).samples == 1
     assert habits.own("a", ("answer", False, f"task {3 * MAX_KINDS - 1}")) is NO_HABIT
-    assert habits.own("a", ANSWER).samples > MAX_KINDS
+    assert habits.own("a", ANSWER) is NO_HABIT
+    taught(habits, "a", 1.0, 40)
+    assert habits.own("a", ANSWER).samples == 40, "these are learned all the same"
 
 
 def test_a_target_may_come_while_somebody_looks_at_all_the_others() -> None:

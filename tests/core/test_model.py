@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import FrozenInstanceError
+from functools import partial
 from math import inf, nan
 from typing import Any
 
 import pytest
 
 from failover_core import ConfigError, RequestInfo, Target
-from failover_core.output import PLAIN
+from failover_core.output import PLAIN, PlainReader, Reading
 
 
 def answer(request: Any) -> str:
@@ -63,6 +65,51 @@ def test_what_is_called_must_be_callable(style: str) -> None:
 def test_resume_must_be_callable() -> None:
     with pytest.raises(ConfigError, match=r"resume= must be a callable .*, not bool"):
         Target("primary", call=answer, resume=True)  # type: ignore[arg-type]
+
+
+class AsyncObject:
+    async def __call__(self, request: Any) -> str:
+        return "hello"
+
+
+async def chunks_async(request: Any) -> AsyncIterator[str]:
+    yield "hello"
+
+
+@pytest.mark.parametrize(
+    ("style", "wrong", "instead"),
+    [
+        ("call", answer_async, "acall="),
+        ("call", partial(answer_async), "acall="),
+        ("call", AsyncObject(), "acall="),
+        ("stream", chunks_async, "astream="),
+        ("resume", answer_async, "a plain function"),
+    ],
+)
+def test_what_nobody_would_await_must_not_be_async(style: str, wrong: Any, instead: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Target("primary", **{"acall": answer_async, style: wrong})
+    assert str(caught.value) == (
+        f"Target('primary'): {style}= must not be async, since nobody would await it; pass {instead}"
+    )
+
+
+class OnlyReads:
+    def read(self, output: Any) -> Reading:
+        return Reading(text=output, has_content=True)
+
+
+@pytest.mark.parametrize(
+    ("reader", "why"),
+    [
+        (None, "reader= must be an OutputReader, not None"),
+        (PlainReader, "reader= must be an OutputReader, not <class"),
+        (OnlyReads(), "lacks expects_finish and usage_adds_up: say True or False, or inherit what"),
+    ],
+)
+def test_a_reader_must_say_all_that_is_asked_of_it(reader: Any, why: str) -> None:
+    with pytest.raises(ConfigError, match=rf"Target\('primary'\): reader=.*{why.removeprefix('reader=')}"):
+        Target("primary", call=answer, reader=reader)
 
 
 @pytest.mark.parametrize("cap", [0, -1, 2.0, True, "2"])

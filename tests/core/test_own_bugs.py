@@ -114,6 +114,73 @@ def test_a_resume_callable_that_fails() -> None:
     assert request.verdicts[-1] == ("b", "resume", "raise")
 
 
+class TellsSecrets(ScriptedReader):
+    def read(self, output: Any) -> Any:
+        raise KeyError("sk-proj-abcdefghijklmnopqrstuvwxyz0123456789\nline two " + 5000 * "x")
+
+
+class CannotEvenSay(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class SaysNothing(ScriptedReader):
+    def read(self, output: Any) -> Any:
+        raise CannotEvenSay
+
+
+def test_what_a_reader_says_is_short_and_tells_no_secrets() -> None:
+    request = Stepper(failover_of(scripted("a", reader=TellsSecrets())))
+    request.returns("a", "hello")
+    assert isinstance(request.error, RequestRejected)
+    assert request.error.failure is not None
+    message = request.error.failure.message
+    assert message.startswith("a: its reader's read raised KeyError: '[redacted]")
+    assert len(message) < 400
+    assert "sk-proj" not in str(request.error)
+
+
+def test_an_error_that_cannot_even_say_what_it_is() -> None:
+    request = Stepper(failover_of(scripted("a", reader=SaysNothing())))
+    request.returns("a", "hello")
+    assert "a: its reader's read raised CannotEvenSay: (its text cannot be read)" in str(request.error)
+
+
+# -- policies -------------------------------------------------------------------------------------------------------
+
+
+def breaks(candidates: Any, snapshot: Any, request: Any) -> Any:
+    raise KeyError("region")
+
+
+def half_way(candidates: Any, snapshot: Any, request: Any) -> Any:
+    yield candidates[0]
+    raise KeyError("region")
+
+
+@pytest.mark.parametrize("style", ["call", "stream"])
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        (breaks, "the policy breaks failed: KeyError: 'region'"),
+        (half_way, "the policy half_way failed: KeyError: 'region'"),
+        (lambda *_: None, "the policy <lambda> failed: TypeError: a policy must return the candidates in order"),
+        (lambda *_: ["a"], "failed: ValueError: a policy must return candidates that it was given, not 'a'"),
+        (lambda *_: [scripted("z")], "failed: ValueError: a policy must return candidates that it was given, not 'z'"),
+    ],
+)
+def test_a_policy_that_fails(policy: Any, why: str, style: Any) -> None:
+    heard: list[Any] = []
+    failover = Failover([scripted("a"), scripted("b")], policy=policy, on_event=heard.append)
+    request = Stepper(failover, style)
+    assert_told(request.error, RequestRejected, why)
+    assert str(request.error).startswith("The choice of a target failed on this side (local_error): the policy ")
+    assert request.started == []
+    assert request.trace.skipped == {"a": "the policy failed", "b": "the policy failed"}
+    assert [type(event).__name__ for event in heard] == ["RequestLost"]
+    assert heard[0].error is request.error
+
+
 CHUNKS = (FOX, " and on", "<odd>", " it goes", Finish())
 
 

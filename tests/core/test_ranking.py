@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import cycle
 from math import sqrt
 from random import Random
 from typing import Any
@@ -163,6 +164,69 @@ def test_an_unknown_name_lists_those_that_exist() -> None:
         "policy='best' does not exist: write one of 'priority', 'weighted', 'fastest', 'least_busy', 'cheapest', "
         "or pass a function of (candidates, snapshot, request)"
     )
+
+
+# -- functions of users ---------------------------------------------------------------------------------------------
+
+
+def reversed_(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
+    return reversed(candidates)
+
+
+def endless(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
+    return cycle(candidates)
+
+
+def in_place(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
+    candidates.sort(key=lambda target: target.name, reverse=True)
+    return candidates
+
+
+def pops(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
+    candidates.pop()
+    return candidates
+
+
+@pytest.mark.parametrize(
+    ("policy", "order"),
+    [
+        (reversed_, ["c", "b", "a"]),
+        (in_place, ["c", "b", "a"]),
+        (endless, ["a", "b", "c"]),
+        (lambda candidates, *_: iter(candidates), ["a", "b", "c"]),
+        (lambda candidates, *_: [candidates[2]] * 3 + list(candidates), ["c", "a", "b"]),
+        (lambda candidates, *_: dict.fromkeys(candidates), ["a", "b", "c"]),
+        (pops, ["a", "b"]),
+        (lambda *_: [], []),
+    ],
+)
+def test_whatever_a_function_returns_is_a_list_that_names_each_target_once(policy: Any, order: list[str]) -> None:
+    targets = tuple(map(target, "abc"))
+    for _ in range(2):
+        chosen = named(policy)(targets, looking_at(), INFO)
+        assert isinstance(chosen, list)
+        assert names(chosen) == order
+    assert names(targets) == ["a", "b", "c"]
+
+
+def test_tiers_come_first_in_functions_too() -> None:
+    targets = [target("a"), target("backup", tier=1), target("b")]
+    assert names(named(reversed_)(targets, looking_at(), INFO)) == ["b", "a", "backup"]
+
+
+def test_a_target_that_cannot_take_the_request_is_dropped() -> None:
+    """A function may name its favourites whatever the request."""
+    reads, sees = target("reads"), target("sees")
+    snapshot = looking_at(reads=TargetState(), sees=TargetState())
+    assert names(named(lambda *_: [reads, sees])([sees], snapshot, INFO)) == ["sees"]
+
+
+def test_a_function_must_not_be_async() -> None:
+    async def policy(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
+        return candidates
+
+    with pytest.raises(ConfigError, match="is async, and nobody would await it: pass a plain function"):
+        named(policy)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("policy", [least_busy, fastest])

@@ -7,6 +7,7 @@ from math import inf, nan
 import pytest
 
 from failover_core.health.ratelimit import (
+    COUNT_S,
     FIRST_SHARE,
     MAX_BLOCK_S,
     MAX_GUESS_S,
@@ -17,6 +18,7 @@ from failover_core.health.ratelimit import (
     asked_to_wait,
     limited,
 )
+from failover_core.health.ratelimit_headers import RateLimitFacts
 
 NOW = 1000.0
 
@@ -63,6 +65,30 @@ def test_a_good_answer_ends_the_doubling_but_not_the_block() -> None:
 def test_a_good_answer_without_a_limit_changes_nothing() -> None:
     assert answered(NO_LIMIT) is NO_LIMIT
     assert admitted(NO_LIMIT, NOW) is NO_LIMIT
+
+
+def test_a_limit_that_has_passed_is_forgotten_with_the_next_good_answer() -> None:
+    limit = limited(NO_LIMIT, NOW, 2.0)
+    began_s = NOW + COUNT_S + 1.0
+    assert answered(limit, at_s=NOW + 3.0).hits == 1, "hits so near still count"
+    assert answered(limit, at_s=NOW - 60.0).hits == 1, "it began before the limit was met"
+    assert answered(limit, at_s=began_s) is NO_LIMIT
+    assert answered(limited(NO_LIMIT, NOW, 60.0), at_s=began_s).blocked_until_s == NOW + 60.0
+    assert answered(paced(20, 10.0), at_s=began_s).per_s > 0.0, "a pace of our own is forgotten by growing"
+
+
+def test_to_have_been_asked_to_wait_is_forgotten_too() -> None:
+    limit = asked_to_wait(NO_LIMIT, NOW, 2.0)
+    assert answered(limit, at_s=NOW + 1.0) is not NO_LIMIT
+    assert answered(limit, at_s=NOW + 2.0) is NO_LIMIT
+
+
+def test_a_provider_that_says_that_plenty_is_left_leaves_nothing_of_a_limit() -> None:
+    scarce = RateLimitFacts(limit_requests=100, remaining_requests=2, reset_requests_s=60.0)
+    limit = answered(NO_LIMIT, scarce, NOW)
+    assert limit.quota is not None
+    plenty = RateLimitFacts(limit_requests=100, remaining_requests=99, reset_requests_s=1.0)
+    assert answered(limit, plenty, NOW + 70.0) is NO_LIMIT
 
 
 # -- a pace of our own ----------------------------------------------------------------------------------------------

@@ -94,6 +94,14 @@ def test_validators_are_functions_in_a_sequence(value: Any) -> None:
         Settings(validators=value)
 
 
+def test_an_async_validator_would_never_judge() -> None:
+    async def polite(finished: Any) -> None:
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match=r"Settings\(validators=.*polite.* is async, and nobody would await it"):
+        Settings(validators=(polite,))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["output_checks", "hold_tool_calls"])
 @pytest.mark.parametrize("value", ["no", None, 1])
 def test_switches_are_true_or_false(name: str, value: Any) -> None:

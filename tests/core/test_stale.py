@@ -1,4 +1,4 @@
-"""Connections of event loops that are gone: tried again, at no attempt's expense, and nothing else is."""
+"""Connections of other event loops: tried again, at no attempt's expense, and nothing else is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from failover_core.stale import CONNECTIONS, PastStale, of_a_closed_loop, past_stale
+from failover_core.stale import CONNECTIONS, PastStale, of_another_loop, past_stale
 
 
-def stale() -> ConnectionError:
+def stale(message: str = "Event loop is closed") -> ConnectionError:
     error = ConnectionError("Connection error.")
-    error.__cause__ = RuntimeError("Event loop is closed")
+    error.__cause__ = RuntimeError(message)
     return error
 
 
@@ -47,6 +47,33 @@ async def test_stale_connections_are_passed_by() -> None:
     assert provider.calls == 61
 
 
+SHARED = [
+    "<asyncio.locks.Event object at 0x7f0 [unset]> is bound to a different event loop",
+    "Task <Task pending name='Task-1'> got Future <Future pending> attached to a different loop",
+]
+
+
+@pytest.mark.parametrize("message", SHARED)
+async def test_so_are_those_of_a_loop_in_another_thread(message: str) -> None:
+    answers, streams = Provider(stale(message)), Provider(stale(message))
+    assert await past_stale(answers.answer, "hi") == "HI"
+    assert [letter async for letter in PastStale(streams.stream, "hi")] == ["h", "i"]
+
+
+class PoolInUse(Provider):
+    """What a connection pool says from which another thread has just taken the connection."""
+
+    async def answer(self, question: str) -> str:
+        if self.calls == 0:
+            self.calls += 1
+            exec("[].remove(1)", {"__name__": "httpcore._async.connection_pool"})
+        return await super().answer(question)
+
+
+async def test_so_is_what_another_thread_took_from_the_pool() -> None:
+    assert await past_stale(PoolInUse().answer, "hi") == "HI"
+
+
 async def test_a_stream_is_opened_again() -> None:
     provider = Provider(stale(), stale())
     assert [letter async for letter in PastStale(provider.stream, "hi")] == ["h", "i"]
@@ -62,7 +89,10 @@ async def test_not_after_its_first_chunk() -> None:
     assert provider.calls == 1
 
 
-@pytest.mark.parametrize("error", [ConnectionError("refused"), RuntimeError("no loop")])
+OTHERS = [ConnectionError("refused"), RuntimeError("no loop"), ValueError("list.remove(x): x not in list")]
+
+
+@pytest.mark.parametrize("error", OTHERS)
 async def test_other_errors_are_raised_at_once(error: Exception) -> None:
     answers, streams = Provider(error), Provider(error)
     with pytest.raises(type(error)):
@@ -91,4 +121,4 @@ def test_a_chain_of_causes_that_bites_its_tail() -> None:
     error = RuntimeError("no")
     error.__context__ = ValueError("no")
     error.__context__.__context__ = error
-    assert not of_a_closed_loop(error)
+    assert not of_another_loop(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from failover_core.events import (
 )
 from failover_core.telemetry import Telemetry
 from failover_core.testing.scripted import Finish, ScriptedError
+from failover_core.trace import RouteTrace
 from stepping import Stepper, failover_of
 
 DOWN = ScriptedError(503, "overloaded, come back later")
@@ -284,6 +286,35 @@ def test_events_are_not_even_made_while_nobody_listens() -> None:
     assert not telemetry.detailed
     telemetry.subscribe(print)
     assert telemetry.detailed
+
+
+def test_who_listens_already_is_not_told_things_twice(heard: list[Any]) -> None:
+    """As one who is given to each of several `Failover`s that share their health, and so their listeners."""
+    target = Target("a", call=lambda request: "hello")
+    first = Failover([target], on_event=heard.append)
+    second = Failover([target], health_of=first, on_event=heard.append)
+    leave = second.subscribe(heard.append)
+    first.call("x")
+    second.call("x")
+    assert names(heard) == 2 * ["AttemptStarted", "AttemptEnded", "RequestServed"]
+    leave()
+    first.call("x")
+    assert len(heard) == 6
+
+
+def test_listeners_that_are_equal_are_not_the_same() -> None:
+    @dataclass
+    class Collector:
+        events: list[Any]
+
+        def __call__(self, event: Any) -> None:
+            self.events.append(event)
+
+    one, other = Collector([]), Collector([])
+    telemetry = Telemetry(one)
+    telemetry.subscribe(other)
+    telemetry.emit(RequestServed(RouteTrace("an id")))
+    assert len(one.events) == len(other.events) == 1
 
 
 def test_settings_are_not_needed_to_listen(heard: list[Any]) -> None:

@@ -37,7 +37,7 @@ from .html import plain
 from .judge import CERTAIN, HINTED, LIKELY, UNTOLD
 from .providers import provider_of
 
-__all__ = ["classify"]
+__all__ = ["classify", "readable"]
 
 MESSAGE_CHARS = 300
 # Those that hide facts where others do not; by the package of the exception's class.
@@ -156,4 +156,9 @@ def _message(finding: _Finding) -> str:
     else:
         name = type(finding.error).__name__ if finding.error is not None else ""
         text = facts.text if not name or name in facts.text else f"{name}: {facts.text}" if facts.text else name
+    return readable(text)
+
+
+def readable(text: str) -> str:
+    """What people are told of a text: one short line, secrets redacted, a page reduced to its words."""
     return cut(redact(plain(text), max_chars=2 * MESSAGE_CHARS), MESSAGE_CHARS)

@@ -70,7 +70,7 @@ _PYTHON_SAYS = re.compile(
 def kind_of(error: BaseException) -> K | None:
     """What a Python error means whatever it says; None where its words may tell."""
     cls = type(error)
-    if isinstance(error, _NEVER_A_TARGETS) or _is_cancellation(cls):
+    if isinstance(error, _NEVER_A_TARGETS) or _is_control_flow(cls):
         return K.LOCAL_ERROR
     if issubclass(cls, ValueError) and (cls.__name__ == "JSONDecodeError" or issubclass(cls, UnicodeDecodeError)):
         return K.INVALID_OUTPUT
@@ -150,9 +150,10 @@ def _whose(error: BaseException) -> str | None:
     return None
 
 
-def _is_cancellation(cls: type) -> bool:
-    # asyncio's, trio's and anyio's; concurrent.futures' is an Error like any other
-    return any(c.__name__ in ("CancelledError", "Cancelled") for c in cls.__mro__)
+def _is_control_flow(cls: type) -> bool:
+    # asyncio's, trio's and anyio's cancellation (concurrent.futures' is an Error like any other),
+    # and LangGraph's interrupts
+    return any(c.__name__ in ("CancelledError", "Cancelled", "GraphBubbleUp") for c in cls.__mro__)
 
 
 def _first_words(error: BaseException) -> str:

@@ -54,15 +54,11 @@ class HealthBook:
         retry_budget_refill: float = 0.25,
         staged: bool = True,
     ) -> None:
-        self._lock = Lock()
-        self._draw = rng.random
-        self._emit = emit
-        self._park_s = park_s
-        self._staged = staged
+        self._draw, self._emit, self._park_s, self._staged = rng.random, emit, park_s, staged
+        self._lock, self._domains = Lock(), Domains()
         self._snapshot: dict[str, TargetState] = {name: TargetState() for name in names}
         self.habits = Habits(self._snapshot)
         self.traffic = Traffic(self._lock, retry_budget_tokens, retry_budget_refill)
-        self._domains = Domains()
         self._gone: deque[tuple[Permit, float]] = deque()
         self._heard_s: dict[str, float] = {}  # when the newest attempt began that has said something
         forget_in_child(self)
@@ -127,7 +123,11 @@ class HealthBook:
                 new.breaker = circuits.admitted(old.breaker, now, how)
                 permit.epoch = new.breaker.epoch
             self._publish(name, new)
-        self._tell(name, old, new, "time for a probe", now)
+        try:
+            self._tell(name, old, new, "time for a probe", now)
+        except BaseException:  # a listener was interrupted, and nobody will ever hold this permit
+            self.cancelled(permit, now)
+            raise
         return permit
 
     def timed(self, permit: Permit, now: float, key: HabitKey, seconds: float) -> None:
@@ -247,7 +247,7 @@ class HealthBook:
             new.failed += 1
             new.limit = ratelimit.failed(old.limit, now, failure)
             if parks:
-                new.breaker = circuits.parked(old.breaker, now, park_s=self._park_s, reason=reason)
+                new.breaker = circuits.parked(old.breaker, permit.epoch, now, park_s=self._park_s, reason=reason)
             elif evidence_nats > 0.0:
                 nats = max(0.0, evidence_nats - permit.noted_nats)
                 self._add_evidence(permit, new, now, nats, reason, silence=failure.kind is FailureKind.TIMEOUT)
@@ -255,7 +255,7 @@ class HealthBook:
                 new.breaker = circuits.released(old.breaker, permit.epoch, now)
             self._publish(permit.name, new)
         self._tell(permit.name, old, new, reason, now)
-        if parks and not (old.breaker.state is OPEN and old.breaker.reason == reason):
+        if parks and new.breaker is not old.breaker and (old.breaker.state, old.breaker.reason) != (OPEN, reason):
             self._emit(TargetParked(permit.name, failure.kind, failure.message, self._park_s))
 
     def lost(

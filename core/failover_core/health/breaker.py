@@ -235,8 +235,12 @@ def tripped(
     return opened
 
 
-def parked(breaker: Breaker, now: float, *, park_s: float, reason: str) -> Breaker:
-    """The circuit opened for `park_s` seconds because a person must act; no flap is remembered."""
+def parked(breaker: Breaker, epoch: int, now: float, *, park_s: float, reason: str) -> Breaker:
+    """After an attempt admitted in `epoch` has found that a person must act: open for `park_s` seconds; no flap is
+    remembered.
+    """
+    if breaker.epoch != epoch:
+        return breaker
     return _moved(breaker, OPEN, now, until_s=now + park_s, reason=reason)
 
 

@@ -86,7 +86,7 @@ def after_check(
     elif circuit.state is CircuitState.OPEN:
         after = circuits.held(circuit, now)
     elif finding.parks:
-        after = circuits.parked(circuit, now, park_s=park_s, reason=finding.reason)
+        after = circuits.parked(circuit, circuit.epoch, now, park_s=park_s, reason=finding.reason)
     else:
         return _with_evidence(state, finding, now, jitter, silent=failure.kind is FailureKind.TIMEOUT)
     if after is circuit:

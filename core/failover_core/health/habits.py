@@ -66,8 +66,9 @@ class Habits:
         for key, seconds in durations:
             habit = habits.get(key)
             if habit is None:
-                key = key if len(habits) < MAX_KINDS else (key[0], key[1], "")
-                habit = habits.get(key, NO_HABIT)
+                if key[2] and len(habits) >= MAX_KINDS:
+                    continue  # labels without end must not fill the memory, nor teach what is usual without a label
+                habit = NO_HABIT
             if seconds > habit.limit_s and _is_slow(habit, key, seconds):
                 slow = _told(key, seconds)
                 habit = overran(habit, weight)

@@ -130,12 +130,20 @@ def answered(
     """
     if limit.strikes:
         limit = replace(limit, strikes=0)
-    if facts is None or (limit.quota is not None and at_s < limit.quota.at_s):
-        return limit
-    quota = quota_of(facts, at_s)
-    if quota is None:
-        return limit if limit.quota is None else replace(limit, quota=None)
-    return replace(limit, quota=quota.taken(*asked_since))
+    if facts is not None and (limit.quota is None or at_s >= limit.quota.at_s):
+        quota = quota_of(facts, at_s)
+        if quota is not None:
+            return replace(limit, quota=quota.taken(*asked_since))
+        if limit.quota is not None:
+            limit = replace(limit, quota=None)
+    return NO_LIMIT if _is_over(limit, at_s) else limit
+
+
+def _is_over(limit: RateLimit, at_s: float) -> bool:
+    """Was nothing left of it when the attempt that has been answered began? Hits that far back count no more."""
+    if limit.per_s or limit.quota is not None or at_s < limit.blocked_until_s:
+        return False
+    return limit.hits == 0 or at_s - limit.since_s > COUNT_S
 
 
 def _grown(limit: RateLimit, now: float) -> float:

@@ -1,21 +1,22 @@
 """In which order are targets asked? A policy is a function, and users can pass their own.
 
 `policy(candidates, snapshot, request) -> candidates in order`: `candidates` are the targets that can take the request,
-in the order of the configuration; `snapshot` is what is believed of them now; `request` is a `RequestInfo`. Whatever
-the policy, tiers come first, and a target that is not available is passed over when its turn comes.
+in the order of the configuration; `snapshot` is what is believed of them now; `request` is a `RequestInfo`. What a
+policy leaves out is not asked. Whatever the policy, tiers come first, and a target that is not available is passed over
+when its turn comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import exp, inf, log
 from operator import attrgetter
 
-from ..failure import ConfigError
+from ..failure import ConfigError, Failure, FailureKind, in_words
 from ..health.state import TargetState
-from ..model import RequestInfo, Target
+from ..model import RequestInfo, Target, is_async
 
 FORGET_PACE_S = 60.0
 COMPARED, DRAWN = 16, 8
@@ -154,6 +155,34 @@ def _doubted_last(order: Sequence[Target], snapshot: Snapshot) -> Sequence[Targe
     return sorted(order, key=lambda target: (target.tier, target.name in doubted)) if doubted else order
 
 
+def _checked(policy: Policy) -> Policy:
+    """A user's function, of which anything may come back, and which may do as it likes with the list it is given."""
+
+    def ranked(candidates: Sequence[Target], snapshot: Snapshot, request: RequestInfo) -> Sequence[Target]:
+        order = policy(list(candidates), snapshot, request)
+        if not isinstance(order, Iterable):
+            raise TypeError(f"a policy must return the candidates in order, not {order!r:.80}")
+        known, chosen = {target.name: target for target in candidates}, dict[str, Target]()
+        for one in order:
+            name = one.name if isinstance(one, Target) else None
+            if name in known:
+                chosen[name] = known[name]  # once, where it was named first
+                if len(chosen) == len(known):
+                    break  # all of them: an iterator may go on for ever
+            elif name not in snapshot.states:  # else it cannot take this request
+                raise ValueError(f"a policy must return candidates that it was given, not {name or one!r:.80}")
+        return sorted(chosen.values(), key=_tier)
+
+    ranked.__name__ = getattr(policy, "__name__", type(policy).__name__)
+    return ranked
+
+
+def policy_failure(policy: Policy, error: Exception) -> Failure:
+    """A policy has raised: a mistake of the application, like one in a reader."""
+    name = getattr(policy, "__name__", type(policy).__name__)
+    return Failure(FailureKind.LOCAL_ERROR, f"the policy {name} failed: {in_words(error)}", exception=error)
+
+
 POLICIES: dict[str, Policy] = {
     "priority": priority,
     "weighted": weighted,
@@ -164,13 +193,15 @@ POLICIES: dict[str, Policy] = {
 
 
 def named(policy: str | Policy) -> Policy:
-    """The policy of this name, or the function itself.
+    """The policy of this name, or the function itself, its answers checked.
 
     Raises:
-        ConfigError: for a name that does not exist, listing those that do.
+        ConfigError: for a name that does not exist, listing those that do; for an async function.
     """
     if callable(policy):
-        return policy
+        if is_async(policy):
+            raise ConfigError(f"policy={policy!r} is async, and nobody would await it: pass a plain function")
+        return policy if policy in POLICIES.values() else _checked(policy)
     if policy in POLICIES:
         return POLICIES[policy]
     raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
 from anthropic.types import Message
 from google.genai.types import GenerateContentResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -100,6 +101,18 @@ def test_usage_with_its_parts() -> None:
     assert got.usage == Usage(10, 7, cached_input_tokens=4, reasoning_tokens=5)
     assert got.usage.as_dict()["total_tokens"] == 17
     assert got.finish_reason == "length"
+
+
+@pytest.mark.parametrize("reason", ["error", "Error", "insufficient_system_resource", "abort"])
+def test_providers_that_say_they_broke_off(reason: str) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "half"}, "finish_reason": reason}
+    answer = ChatCompletion.construct(id="1", created=0, model="m", usage=None, choices=[choice])
+
+    whole, streamed = openai_answers.response(answer, None), openai_stream({"content": "half"}, finish=reason)
+
+    for got in (whole, streamed, anthropic_message({"type": "text", "text": "half"}, stop=reason)):
+        assert (got.text, got.finish_reason, got.raw_finish_reason) == ("half", "error", reason)
+        assert reason in str(got.flaw)
 
 
 # --- Anthropic -------------------------------------------------------------------------------------------------------
