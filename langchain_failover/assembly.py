@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,16 +14,8 @@ from .callee import Callee
 from .fit import checked_fit
 from .targets import made_targets, trimming
 
-
-@dataclass(frozen=True, slots=True)
-class _Recipe:
-    """What a failover was made of: LangChain builds configured copies of a model from its fields."""
-
-    targets: list[Any]
-    policy: Any
-
-
-_recipes: WeakKeyDictionary[Failover, _Recipe] = WeakKeyDictionary()
+_given: WeakKeyDictionary[Failover, list[Any]] = WeakKeyDictionary()
+"""What the targets of a failover were made of: LangChain builds configured copies of a model from its fields."""
 
 
 def assembled(values: Mapping[str, Any]) -> Failover:
@@ -46,11 +37,12 @@ def assembled(values: Mapping[str, Any]) -> Failover:
     targets = made_targets(given)
     if fit == "trim":
         targets = tuple(trimming(target, trim) for target in targets)
-    settings, policy = _settings(values.get("settings")), values.get("policy", "priority")
+    settings = _settings(values.get("settings"))
+    policy = values.get("policy", "priority" if shared is None else shared.policy)
     if settings is None and shared is not None:
         settings = shared.settings
     failover = Failover(targets, settings, policy, health_of=shared)
-    _recipes[failover] = _Recipe(list(given), policy)
+    _given[failover] = list(given)
     return failover
 
 
@@ -70,11 +62,10 @@ def _unchanged(shared: Failover, values: Mapping[str, Any]) -> bool:
         return False  # it belongs to the core or to another framework, and takes other requests than ours
     if values.get("settings") not in (None, shared.settings):
         return False
-    recipe = _recipes.get(shared)
-    if "policy" in values and (recipe is None or values["policy"] != recipe.policy):
+    if values.get("policy", shared.policy) != shared.policy:
         return False
     given = values.get("targets")
-    return given is None or (recipe is not None and _same(given, recipe.targets)) or _same(given, shared.targets)
+    return given is None or _same(given, _given.get(shared, ())) or _same(given, shared.targets)
 
 
 def _same(given: Sequence[Any], known: Sequence[Any]) -> bool:

@@ -7,7 +7,7 @@ public methods, where nobody hears it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from .callee import Callee
 from .dialects import Dialect, Wire, dialect_of, wire_for
 from .fit import foreign_server_tools
 from .history import portable
-from .options import options_for
+from .options import options_for, silence_s
 from .quiet import aquietly, quiet_aiterator, quiet_iterator, quietly
 from .reader import as_achunks, as_chunks, as_only_chunk, as_result, reader_for, result_as_chunk
 from .request import ModelRequest
@@ -159,7 +159,7 @@ class WrappedModel(Callee):
         runnable: Runnable[Any, Any] = model
         options: dict[str, Any] = dict(self._bound)
         history = portable(request.messages, self.dialect_for(request), request.accounts)
-        if history.foreign_tool_loop and wire is Wire.ANTHROPIC:
+        if history.unsigned_tool_loop and wire is Wire.ANTHROPIC:
             runnable = model = self._without_thinking()
         if request.options:
             said = options_for(request.options, wire)
@@ -168,14 +168,15 @@ class WrappedModel(Callee):
                 options.update(structured.binding_for(model, wire))
             tools = said.pop("tools", None)
             wanted = {name: said.pop(name) for name in BINDING_OPTIONS if name in said}
+            form = wanted.pop("response_format", None)
+            if form is not None and not (wire is Wire.ANTHROPIC and _is_without_schema(form)):
+                (wanted if tools and not _is_without_schema(form) else options)["response_format"] = form
             if tools:
                 runnable, tool_options = self._bind(model, tools, wanted)
                 options.update(tool_options)
-            elif wanted.get("response_format") is not None:
-                options["response_format"] = wanted["response_format"]
             options.update(said)
-            if history.foreign_tool_loop:
-                options.pop("thinking", None)
+        if history.unsigned_tool_loop and _has_budget(options.get("thinking")):
+            del options["thinking"]
         if request.stop is not None:
             options["stop"] = request.stop
         self._limit_time(options, blocking=style in ("call", "stream"))
@@ -202,18 +203,17 @@ class WrappedModel(Callee):
         attempt = current_attempt()
         if attempt is None or self.dialect.wire is Wire.OTHER:
             return
-        given = options.get("timeout", _own_timeout(self.model))
+        given_s = silence_s(options.get("timeout", _own_timeout(self.model)))
         if attempt.remaining_s is not None:
             limit_s = max(attempt.remaining_s, 0.0) + GRACE_S
-            if given is None or (isinstance(given, int | float) and given > limit_s):
+            if given_s is None or given_s > limit_s:
                 options["timeout"] = limit_s
-        elif blocking and given is None:
+        elif blocking and given_s is None:
             options["timeout"] = LONGEST_SILENCE_S
 
     def _without_thinking(self) -> BaseChatModel:
-        """For a tool loop that another provider began: it lacks the signed thinking that Anthropic would insist on."""
-        thinking = getattr(self.model, "thinking", None)
-        if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        """For a tool loop that was begun without the signed thoughts that Anthropic would insist on."""
+        if not _has_budget(getattr(self.model, "thinking", None)):
             return self.model
         if self._unthinking is None:
             self._unthinking = self.model.model_copy(update={"thinking": None})
@@ -231,6 +231,16 @@ class WrappedModel(Callee):
             and model.output_version != "v1"
             and (style in ("stream", "astream") or not model._should_stream(async_api=style == "acall"))
         )
+
+
+def _has_budget(thinking: Any) -> bool:
+    """Does Claude think as it is told to, rather than where it sees fit? (Then it need not have thought.)"""
+    return isinstance(thinking, Mapping) and thinking.get("type") == "enabled"
+
+
+def _is_without_schema(response_format: Any) -> bool:
+    """Plain text, or any JSON object: Anthropic's class refuses the names, and `bind_tools` takes them for schemas."""
+    return isinstance(response_format, Mapping) and response_format.get("type") in ("text", "json_object")
 
 
 def _own_timeout(model: BaseChatModel) -> Any:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
@@ -21,19 +21,21 @@ from failover_core import ConfigError, FailoverError, Outcome, RequestInfo, Stre
 from . import structured, tracing
 from .assembly import assembled, misnamed
 from .checks import check_for
-from .errors import as_langchain_error
+from .counting import CountingChatModel
+from .errors import raise_langchain_error
 from .fields import Fit, GivenFailover, GivenPolicy, GivenSettings, GivenTargets, Trim
 from .fit import common_profile, info_of
 from .identity import Identity, profiles_of
 from .joining import JoinedStream
 from .request import ModelRequest, thread_id
 from .restarts import RestartableStream, aannounce, announce
+from .second_best import second_best
 from .structured import StructuredOutput, structured_chain
 from .tools import as_tool_dicts
-from .tracing import AttemptRuns, TracingChatModel
+from .tracing import AttemptRuns
 
 
-class ChatFailover(TracingChatModel):
+class ChatFailover(CountingChatModel):
     """A chat model that asks the first of its targets and, when that one fails, is late or answers rubbish, another.
 
     It goes wherever a chat model goes: `prompt | llm | parser`, `create_agent(llm, tools)`,
@@ -47,7 +49,7 @@ class ChatFailover(TracingChatModel):
         settings: the rules; the defaults suit interactive use.
         policy: "priority", another name or a function of `failover_core.policy.ranking`.
         failover: the `failover` of another `ChatFailover`, or a `Failover`: health is shared by the targets' names. Its
-            targets and settings hold where none are given.
+            targets, settings and policy hold where none are given.
         trace_attempts: make a child run of each attempt.
         fit: what to do with a conversation that is too long for a target: "skip" the target, or "trim" for it.
         trim: how to trim: options of `trim_messages`, or a function `(messages, max_tokens) -> messages`.
@@ -84,7 +86,7 @@ class ChatFailover(TracingChatModel):
             if name not in cls.model_fields:
                 raise ConfigError(f"ChatFailover({name}=...): {misnamed(name, cls.model_fields)}")
         failover = assembled(values)
-        return {**values, "failover": failover, "settings": failover.settings,
+        return {**values, "failover": failover, "settings": failover.settings, "policy": failover.policy,
                 "targets": values.get("targets") or list(failover.targets)}  # fmt: skip
 
     @cached_property
@@ -104,7 +106,10 @@ class ChatFailover(TracingChatModel):
         try:
             outcome = self.failover.run(request, info)
         except FailoverError as error:
-            raise as_langchain_error(error) from error.__cause__
+            spared = second_best(error)
+            if spared is None:
+                raise_langchain_error(error)
+            outcome = spared
         return _told(outcome)
 
     async def _agenerate(
@@ -118,7 +123,10 @@ class ChatFailover(TracingChatModel):
         try:
             outcome = await self.failover.arun(request, info)
         except FailoverError as error:
-            raise as_langchain_error(error) from error.__cause__
+            spared = second_best(error)
+            if spared is None:
+                raise_langchain_error(error)
+            outcome = spared
         return _told(outcome)
 
     def _stream(
@@ -136,11 +144,17 @@ class ChatFailover(TracingChatModel):
                 if chunk.__class__ is StreamRestarted:
                     announce(chunk, run_manager)
                 yield joined.take(chunk, chunks.trace)
+            trace = chunks.trace
         except FailoverError as error:
-            raise as_langchain_error(error) from error.__cause__
+            spared = second_best(error, joined.last)
+            if spared is None:
+                raise_langchain_error(error)
+            for chunk in spared.value:
+                yield joined.take(chunk, None)
+            trace = spared.trace
         finally:
             chunks.close()
-        yield joined.ending(chunks.trace)
+        yield joined.ending(trace)
 
     async def _astream(
         self,
@@ -157,11 +171,17 @@ class ChatFailover(TracingChatModel):
                 if chunk.__class__ is StreamRestarted:
                     await aannounce(chunk, run_manager)
                 yield joined.take(chunk, chunks.trace)
+            trace = chunks.trace
         except FailoverError as error:
-            raise as_langchain_error(error) from error.__cause__
+            spared = second_best(error, joined.last)
+            if spared is None:
+                raise_langchain_error(error)
+            for chunk in spared.value:
+                yield joined.take(chunk, None)
+            trace = spared.trace
         finally:
             await chunks.aclose()
-        yield joined.ending(chunks.trace)
+        yield joined.ending(trace)
 
     def _joined(self) -> JoinedStream:
         return RestartableStream() if self.failover.settings.midstream == "replace" else JoinedStream()
@@ -185,7 +205,7 @@ class ChatFailover(TracingChatModel):
                 options.setdefault(name, value)
         stop = stop or self.stop or None
         identity = self._identity
-        check = check_for(options) if options else None
+        check = check_for(options) if options and self.failover.settings.output_checks else None
         request = ModelRequest(messages, stop, options, identity.accounts, check, runs)
         info = info_of(
             messages,
@@ -229,15 +249,17 @@ class ChatFailover(TracingChatModel):
             strict: hold the model to the schema where its provider can.
             kwargs: further call options to bind.
         """
-        output = StructuredOutput(schema, method or "function_calling", strict)
+        tools = as_tool_dicts(kwargs.pop("tools", None) or ())
+        beside = frozenset(tool.name for tool in tools if tool.name)
+        output = StructuredOutput(schema, method or "function_calling", strict, include_raw, beside)
         asked = {"kwargs": {"method": output.method, "strict": strict}, "schema": {} if schema is None else schema}
         kwargs.update({structured.KEY: output, "ls_structured_output_format": asked})
-        if output.method == "function_calling":
-            if strict is not None:
-                kwargs["strict"] = strict
-            model = self.bind_tools([schema, *kwargs.pop("tools", ())], tool_choice="any", **kwargs)
+        if strict is not None and (tools or not output.is_text):
+            kwargs["strict"] = strict
+        if not output.is_text:
+            model = self.bind_tools([output.schema, *tools], tool_choice="any", **kwargs)
         else:
-            model = self.bind(**kwargs)
+            model = self.bind_tools(tools, **kwargs) if tools else self.bind(**kwargs)
         return structured_chain(model, output, include_raw=include_raw)
 
     # -- identity -----------------------------------------------------------------------------------------------------
@@ -283,11 +305,8 @@ class ChatFailover(TracingChatModel):
     def _resolve_model_profile(self) -> ModelProfile | None:
         return cast("ModelProfile | None", common_profile(profiles_of(self.failover.targets)))
 
-    def get_num_tokens(self, text: str) -> int:
-        return self._identity.count_text_tokens(text)
-
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
-        return self._identity.count_tokens(messages, tools)
+    def _models(self) -> Sequence[BaseChatModel]:
+        return self._identity.models
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> ChatFailover:
         """Health is shared by all copies; and most models inside could not be copied."""

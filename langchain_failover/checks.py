@@ -1,12 +1,14 @@
 """Is the answer what was asked for? Tool calls with arguments that fit, and output that parses.
 
-Raised inside of a target's call, so that the core sees an attempt that failed (`invalid_output`) and goes on.
+Raised inside of a target's call, so that the core sees an attempt that failed (`invalid_output`) and goes on. What
+parses but does not fit may as well be the fault of the schema, so nobody is blamed for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
@@ -18,6 +20,35 @@ from .reader import MessageReader
 from .schema import misfit
 from .structured import KEY, StructuredOutput
 from .tools import as_tool_dicts
+
+Answer: TypeAlias = ChatResult | list[ChatGenerationChunk]
+"""A whole one, or all the chunks of a stream."""
+
+
+class AnswerRejected(OutputRejected):
+    """An answer that is not what was asked for.
+
+    Attributes:
+        answer: what was rejected, where it still is of use when nobody does better; None where it is not.
+    """
+
+    def __init__(self, message: str, *, output: AIMessage, blames_target: bool, answer: Answer | None) -> None:
+        super().__init__(message, output=output, blames_target=blames_target)
+        self.answer = answer
+
+
+class Flaw(NamedTuple):
+    """What is wrong with an answer.
+
+    Args:
+        reason: in words.
+        parses: it is what was asked for, but for the schema.
+        error: of the parser.
+    """
+
+    reason: str
+    parses: bool = False
+    error: Exception | None = None
 
 
 class OutputCheck:
@@ -35,42 +66,76 @@ class OutputCheck:
         self._schema = schema
 
     def result(self, result: ChatResult, reader: MessageReader) -> None:
-        """Raises `OutputRejected` when a whole answer is not what was asked for."""
+        """Raises `AnswerRejected` when a whole answer is not what was asked for."""
         message = result.generations[0].message
         if isinstance(message, AIMessage) and reader.read(result).refusal is None:
-            self._judge(message)
+            self._judge(message, result)
 
-    def stream(self, chunks: Sequence[ChatGenerationChunk], reader: MessageReader) -> None:
+    def stream(self, chunks: list[ChatGenerationChunk], reader: MessageReader) -> None:
         """The same for a stream that has come to its end."""
         readings = [reader.read_chunk(chunk) for chunk in chunks]
         if not chunks or any(reading.refusal is not None for reading in readings):
             return
         if self._structured is None and self._schema is None and not any(r.has_tool_call for r in readings):
             return
-        self._judge(_merged(chunk.message for chunk in chunks))
+        message = _merged(chunk.message for chunk in chunks)
+        if message is not None:
+            self._judge(message, chunks)
 
-    def _judge(self, message: AIMessage) -> None:
-        if message.invalid_tool_calls:
-            broken = message.invalid_tool_calls[0]
-            raise _rejected(f"the arguments of tool call {broken.get('name')!r} are not valid JSON", message)
+    def _judge(self, message: AIMessage, answer: Answer) -> None:
+        try:
+            flaw = self._flaw_in(message)
+        except Exception:
+            return  # a validator of the caller's has a bug; the caller's own parser will meet it, too
+        if flaw is None:
+            return
+        structured = self._structured
+        of_use = flaw.parses and bool(message.tool_calls) if structured is None else structured.include_raw
+        raise AnswerRejected(
+            flaw.reason, output=message, blames_target=not flaw.parses, answer=answer if of_use else None
+        ) from flaw.error
+
+    def _flaw_in(self, message: AIMessage) -> Flaw | None:
+        for broken in _broken_calls(message):
+            return Flaw(f"the arguments of tool call {broken['name']!r} are not valid JSON")
         for call in message.tool_calls:
             tool = self._tools.get(call["name"])
             problem = tool.misfit(call["args"]) if tool is not None else None
             if problem is not None:
-                raise _rejected(f"the arguments of tool call {call['name']!r} do not fit: {problem}", message)
+                return Flaw(f"the arguments of tool call {call['name']!r} do not fit: {problem}", parses=True)
         if self._structured is not None:
-            self._parse(self._structured, message)
-        elif self._schema is not None and not message.tool_calls:
-            problem = misfit(self._parse(StructuredOutput(None), message), self._schema)
-            if problem is not None:
-                raise _rejected(f"the answer does not fit its schema: {problem}", message)
+            return _unparsed(message, self._structured)
+        if self._schema is not None and not message.tool_calls:
+            return _unparsed(message, ANY_OBJECT) or _unfit(message, self._schema)
+        return None
 
-    @staticmethod
-    def _parse(structured: StructuredOutput, message: AIMessage) -> Any:
-        try:
-            return structured.parse(message)
-        except ValueError as error:  # OutputParserException and both generations' ValidationError
-            raise _rejected(f"the structured output does not parse: {_first_line(error)}", message) from error
+
+ANY_OBJECT = StructuredOutput(None)
+
+
+def _broken_calls(message: AIMessage) -> Iterator[Mapping[str, Any]]:
+    """Calls without arguments that parse. LangChain completes what it has of a stream, as if it had not been cut."""
+    yield from message.invalid_tool_calls
+    for call in getattr(message, "tool_call_chunks", ()):
+        if (call["args"] or "").strip():
+            try:
+                json.loads(call["args"], strict=False)
+            except ValueError:
+                yield call
+
+
+def _unparsed(message: AIMessage, wanted: StructuredOutput) -> Flaw | None:
+    try:
+        wanted.parse(message)
+    except ValueError as error:  # OutputParserException and both generations' ValidationError
+        reason = f"the structured output does not parse: {_first_line(error)}"
+        return Flaw(reason, wanted.found_in(message) is not None, error)
+    return None
+
+
+def _unfit(message: AIMessage, schema: Mapping[str, Any]) -> Flaw | None:
+    problem = misfit(ANY_OBJECT.parse(message), schema)
+    return None if problem is None else Flaw(f"the answer does not fit its schema: {problem}", parses=True)
 
 
 def check_for(options: Mapping[str, Any]) -> OutputCheck | None:
@@ -89,13 +154,9 @@ def _schema_of(response_format: Any) -> Mapping[str, Any] | None:
     return schema if isinstance(schema, Mapping) else None
 
 
-def _merged(messages: Iterable[Any]) -> AIMessage:
-    first, *rest = [message for message in messages if isinstance(message, AIMessageChunk)]
-    return add_ai_message_chunks(first, *rest, AIMessageChunk(content="", chunk_position="last"))
-
-
-def _rejected(reason: str, message: AIMessage) -> OutputRejected:
-    return OutputRejected(reason, output=message)
+def _merged(messages: Iterable[Any]) -> AIMessage | None:
+    chunks = [message for message in messages if isinstance(message, AIMessageChunk)]
+    return add_ai_message_chunks(*chunks, AIMessageChunk(content="", chunk_position="last")) if chunks else None
 
 
 def _first_line(error: Exception) -> str:

@@ -6,8 +6,9 @@ know `AllTargetsFailed`. What is raised here is both, with the attempts inside a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from langchain_core import exceptions as lc
 
@@ -44,9 +45,23 @@ _PASSING = frozenset(
         FailureKind.UNKNOWN,
     }
 )
+_TOO_LONG = "do not fit its window"
+_SKIPPED: dict[str, type[lc.ModelError]] = {
+    _TOO_LONG: lc.ContextOverflowError,
+    "rate limited for": lc.ModelRateLimitError,
+}
+"""What it is called when all targets were skipped for one reason; words of `RouteTrace.skipped`."""
 _CALLERS_OWN = frozenset({FailureKind.CONTEXT_OVERFLOW, FailureKind.INVALID_REQUEST, FailureKind.CONTENT_FILTERED})
 _RESPONSE_FACTS = ("response", "request_id", "body", "status_code")
 """What LangChain's tracers read from an exception."""
+
+
+def raise_langchain_error(error: FailoverError) -> NoReturn:
+    """Raise `as_langchain_error(error)`, or what a target has thrown for others than us: LangGraph's `interrupt()`."""
+    cause = error.__cause__
+    if any(cls.__name__ == "GraphBubbleUp" for cls in type(cause).__mro__):
+        raise cast(Exception, cause) from None
+    raise as_langchain_error(error) from cause
 
 
 def as_langchain_error(error: FailoverError) -> FailoverError:
@@ -54,11 +69,8 @@ def as_langchain_error(error: FailoverError) -> FailoverError:
 
     `is_retryable`, which retry middlewares read, is True when the same call may work a little later.
     """
-    twin_class = _both(type(error), _kind_of(error))
-    twin = twin_class.__new__(twin_class, *error.args)
-    twin.args = error.args
-    twin.__dict__.update(error.__dict__)
-    twin.__dict__["is_retryable"] = _may_pass(error)
+    facts = {**error.__dict__, "is_retryable": _may_pass(error)}
+    twin: FailoverError = _twin(type(error), _kind_of(error), error.args, facts)
     for name in _RESPONSE_FACTS:
         value = getattr(error.__cause__, name, None)
         if value is not None and not iscoroutinefunction(getattr(value, "json", None)):  # tracers would not await it
@@ -71,23 +83,23 @@ def _kind_of(error: FailoverError) -> type[lc.ModelError]:
         return lc.ModelTimeoutError
     if error.failure is not None:
         return _KINDS[error.failure.kind]
-    if isinstance(error, NoTargetAvailable) and _nothing_fits(error):
-        return lc.ContextOverflowError
+    if isinstance(error, NoTargetAvailable):
+        return next((kind for words, kind in _SKIPPED.items() if _all_were(error, words)), lc.ModelAPIError)
     return lc.ModelAPIError
 
 
 def _may_pass(error: FailoverError) -> bool:
     if isinstance(error, NoTargetAvailable):
-        return not _nothing_fits(error)
+        return not _all_were(error, _TOO_LONG)
     if error.failure is not None and error.failure.kind in _CALLERS_OWN:
         return False
     return isinstance(error, DeadlineExceeded) or any(attempt.kind in _PASSING for attempt in error.attempts)
 
 
-def _nothing_fits(error: FailoverError) -> bool:
-    """Was every target skipped because of its context window?"""
+def _all_were(error: FailoverError, words: str) -> bool:
+    """Was every target skipped for this reason?"""
     reasons: list[str] = list(error.trace.skipped.values()) if error.trace is not None else []
-    return bool(reasons) and all("do not fit its window" in reason for reason in reasons)
+    return bool(reasons) and all(words in reason for reason in reasons)
 
 
 def _both(ours: type[FailoverError], theirs: type[lc.ModelError]) -> type[FailoverError]:
@@ -95,9 +107,26 @@ def _both(ours: type[FailoverError], theirs: type[lc.ModelError]) -> type[Failov
         return ours
     known = _twins.get((ours, theirs))
     if known is None:
-        facts: dict[str, Any] = {"__doc__": ours.__doc__, "__module__": ours.__module__}
+        facts: dict[str, Any] = {"__doc__": ours.__doc__, "__module__": ours.__module__, "__reduce__": _reduced}
         known = _twins[ours, theirs] = type(ours.__name__, (ours, theirs), facts)
     return known
+
+
+def _reduced(error: FailoverError) -> tuple[Any, ...]:
+    """For pickle: without the trace, whose targets hold connections, and without the original error. The message still
+    tells of each attempt.
+    """
+    kept = {name: value for name, value in error.__dict__.items() if name not in _RESPONSE_FACTS}
+    failure = error.failure and replace(error.failure, exception=None)
+    return _twin, (*type(error).__bases__, error.args, {**kept, "trace": None, "failure": failure})
+
+
+def _twin(ours: type[FailoverError], theirs: type[lc.ModelError], args: Any, facts: dict[str, Any]) -> Any:
+    twin_class = _both(ours, theirs)
+    twin = twin_class.__new__(twin_class, *args)
+    twin.args = args
+    twin.__dict__.update(facts)
+    return twin
 
 
 _twins: dict[tuple[type[FailoverError], type[lc.ModelError]], type[FailoverError]] = {}

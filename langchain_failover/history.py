@@ -30,12 +30,12 @@ class Portable:
 
     Args:
         messages: for the target; the given list itself where nothing had to change.
-        foreign_tool_loop: the current turn contains tool calls of another provider. Anthropic with thinking switched on
-            refuses these, because they lack its signed thinking.
+        unsigned_tool_loop: a tool loop is under way whose last calls were made without Anthropic's signed thoughts, by
+            whomever. With a thinking budget it refuses these.
     """
 
     messages: list[BaseMessage]
-    foreign_tool_loop: bool = False
+    unsigned_tool_loop: bool = False
 
 
 def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[str, str | None]) -> Portable:
@@ -53,19 +53,16 @@ def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[st
     renamed = _illegal_tool_ids(foreign)
     answered = _answered_ids(messages) if foreign else frozenset()
     result: list[BaseMessage] = []
-    foreign_tool_loop = False
     leading = True
     for message, is_own in zip(messages, own, strict=True):
         new: BaseMessage | None = message
         if isinstance(message, AIMessage):
             if not is_own:
                 new = _rebuilt(message, answered, renamed)
-                foreign_tool_loop = foreign_tool_loop or bool(message.tool_calls)
         elif isinstance(message, ToolMessage):
             new = _tool_result(message, dialect, renamed)
         else:
             new = _instruction_or_question(message, dialect, leading=leading)
-            foreign_tool_loop = foreign_tool_loop and not isinstance(message, HumanMessage)
         leading = leading and isinstance(message, SystemMessage)
         if new is not None:
             result.append(new)
@@ -74,7 +71,7 @@ def portable(messages: list[BaseMessage], dialect: Dialect, accounts: Mapping[st
     elif dialect.wire in (Wire.ANTHROPIC, Wire.GOOGLE):
         result = _not_only_system(result)
     same = len(result) == len(messages) and all(new is old for new, old in zip(result, messages, strict=True))
-    return Portable(messages if same else result, foreign_tool_loop)
+    return Portable(messages if same else result, _in_unsigned_tool_loop(result))
 
 
 def _is_simple(messages: Sequence[BaseMessage]) -> bool:
@@ -139,6 +136,20 @@ def _origin(message: AIMessage) -> Wire | None:
     if kinds & {"thinking", "executable_code", "code_execution_result"}:
         return Wire.GOOGLE
     return None
+
+
+def _in_unsigned_tool_loop(messages: Sequence[BaseMessage]) -> bool:
+    """A question after the results is still in the loop: it is sent as a part of the same turn."""
+    last = next((message for message in reversed(messages) if isinstance(message, AIMessage)), None)
+    return last is not None and bool(last.tool_calls) and not _begins_with_thought(last)
+
+
+def _begins_with_thought(message: AIMessage) -> bool:
+    first: Any = message.content[0] if message.content else None
+    if not isinstance(first, dict):
+        return False
+    inner = first.get("value") if first.get("type") == "non_standard" else first  # redacted, as "v1" stores it
+    return isinstance(inner, dict) and inner.get("type") in ("thinking", "redacted_thinking", "reasoning")
 
 
 def _rebuilt(message: AIMessage, answered: frozenset[str], renamed: Mapping[str, str]) -> AIMessage | None:

@@ -1,4 +1,4 @@
-"""Who a `ChatFailover` is: what traces, cache keys, middlewares and token counters want to know of its targets."""
+"""Who a `ChatFailover` is: what traces, cache keys and middlewares want to know of its targets."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.base import BaseLanguageModel
-from langchain_core.messages import BaseMessage
 
 from failover_core import Target
 
 from .callee import Callee
 from .calling import WrappedModel
-from .fit import estimated_tokens, thinks
+from .fit import thinks
 from .targets import Trimmed
 
 FAILOVER = "failover"
@@ -58,26 +56,6 @@ class Identity:
             models=tuple(model for model in models if model is not None),
         )
 
-    def count_tokens(self, messages: list[BaseMessage], tools: Any) -> int:
-        """By the first model that counts for itself; else LangChain's approximation."""
-        given = {} if tools is None else {"tools": tools}
-        for model in self.models:
-            if _counts(model):
-                try:
-                    return model.get_num_tokens_from_messages(messages, **given)
-                except Exception:  # its counter may be its dead provider's own service
-                    continue
-        return estimated_tokens(messages, tools)
-
-    def count_text_tokens(self, text: str) -> int:
-        for model in self.models:
-            if _counts(model):
-                try:
-                    return model.get_num_tokens(text)
-                except Exception:
-                    continue
-        return -(-len(text) // 4)
-
 
 def profiles_of(targets: Iterable[Target]) -> list[Mapping[str, Any] | None]:
     """Each target's profile, None for one that has none."""
@@ -105,16 +83,6 @@ def _ls_provider(model: BaseChatModel | None, target: Target) -> str | None:
 def _params(target: Target) -> dict[str, Any]:
     callee: Callee = target.source
     return {"name": target.name, "provider": target.provider, "model": target.model, **callee.identifying_params()}
-
-
-def _counts(model: BaseChatModel) -> bool:
-    """Does its class bring a counter? The inherited one would load GPT-2's tokenizer."""
-    cls = type(model)
-    return (
-        cls.get_num_tokens_from_messages is not BaseLanguageModel.get_num_tokens_from_messages
-        or cls.get_token_ids is not BaseLanguageModel.get_token_ids
-        or model.custom_get_token_ids is not None
-    )
 
 
 def _any_thinks(models: Sequence[BaseChatModel | None], targets: Sequence[Target], *, streaming: bool) -> bool:

@@ -37,7 +37,7 @@ from .dialects import Dialect, Wire
 from .fit import foreign_server_tools
 from .media import standard_content
 from .native_answers import KEY, Ending, as_chat_result
-from .options import options_for, output_limit
+from .options import options_for, output_limit, silence_s
 from .reader import MessageReader
 from .request import ModelRequest
 from .structured import KEY as STRUCTURED
@@ -79,15 +79,15 @@ class NativeCallee(Callee):
             for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
                     yield message
-                if ending.due:
-                    yield ending.chunk()
+                if (facts := ending.due(chunk)) is not None:
+                    yield facts
         except Exception as error:
             if not ending.outlives(error):
                 raise
         finally:
             chunks.close()  # type: ignore[attr-defined]
-        if not ending.said:
-            yield ending.chunk()
+        if (facts := ending.rest()) is not None:
+            yield facts
 
     async def _astream(self, request: ModelRequest) -> AsyncIterator[ChatGenerationChunk]:
         assert self.target.astream is not None
@@ -97,15 +97,15 @@ class NativeCallee(Callee):
             async for chunk in chunks:
                 if (message := ending.take(chunk)) is not None:
                     yield message
-                if ending.due:
-                    yield ending.chunk()
+                if (facts := ending.due(chunk)) is not None:
+                    yield facts
         except Exception as error:
             if not ending.outlives(error):
                 raise
         finally:
             await chunks.aclose()  # type: ignore[attr-defined]
-        if not ending.said:
-            yield ending.chunk()
+        if (facts := ending.rest()) is not None:
+            yield facts
 
     def _asked(self, request: ModelRequest) -> ChatRequest:
         provider = str(self.target.provider)
@@ -119,8 +119,9 @@ class NativeCallee(Callee):
         asked["thinking"] = _thinking(options)
         known = {*_SAME_NAME, *_OWN_WORDS, *BINDING_OPTIONS}
         rest = {name: value for name, value in options.items() if name not in known}
-        if isinstance(options.get("timeout"), int | float):
-            rest = _limited(rest, attempt_timeout_s(options["timeout"]), google=provider == "google")
+        timeout_s = silence_s(options.get("timeout"))
+        if timeout_s is not None:
+            rest = _limited(rest, attempt_timeout_s(timeout_s), google=provider == "google")
         messages = [_message(message) for message in request.messages]
         return ChatRequest(messages, stop=tuple(request.stop or ()), options={provider: rest} if rest else {}, **asked)
 

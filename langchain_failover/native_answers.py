@@ -42,7 +42,11 @@ def as_chat_result(response: ChatResponse) -> ChatResult:
 
 
 class Ending:
-    """Collects what is to be said once, at the end of a stream: sums of chunks would add it up."""
+    """Collects what is to be said once, near the end of a stream: sums of chunks would add it up.
+
+    The finish reason goes out when it comes, since some servers say nothing more and never close the connection; the
+    usage together with it or when it comes later.
+    """
 
     def __init__(self) -> None:
         self._facts: dict[str, Any] = {}
@@ -50,12 +54,20 @@ class Ending:
         self._signatures: dict[int, ToolCall] = {}
         self._ids: dict[int, str] = {}
         self._refusal: str | None = None
-        self.said = False
+        self._told = False
+        self._counted = False
 
-    @property
-    def due(self) -> bool:
-        """Nothing more is to come: some servers never close the connection then."""
-        return not self.said and "finish_reason" in self._facts and "usage" in self._facts
+    def due(self, chunk: ChatChunk) -> ChatGenerationChunk | None:
+        """What is to be said now that `chunk` has been taken."""
+        if "finish_reason" not in self._facts:
+            return None
+        usage = None if self._counted else chunk.usage
+        return None if self._told and usage is None else self._telling(usage)
+
+    def rest(self) -> ChatGenerationChunk | None:
+        """What has not been said when the stream ends."""
+        usage = None if self._counted else self._facts.get("usage")
+        return None if self._told and usage is None else self._telling(usage)
 
     def outlives(self, error: Exception) -> bool:
         """All had been said: a connection lost after the finish reason takes nothing away."""
@@ -91,17 +103,21 @@ class Ending:
         )
         return ChatGenerationChunk(message=message)
 
-    def chunk(self) -> ChatGenerationChunk:
-        self.said = True
-        whole = ChatResponse(ChatMessage("assistant", ()), **self._facts)
-        extras = _extras(whole.provider, _joined(self._thoughts), self._signatures.values(), self._refusal)
-        extras.pop("reasoning_content", None)
+    def _telling(self, usage: Usage | None) -> ChatGenerationChunk:
+        extras: dict[str, Any] = {}
+        metadata: dict[str, Any] = {}
+        if not self._told:
+            whole = ChatResponse(ChatMessage("assistant", ()), **self._facts)
+            extras = _extras(whole.provider, _joined(self._thoughts), self._signatures.values(), self._refusal)
+            extras.pop("reasoning_content", None)
+            metadata = _metadata(whole)
+        self._told, self._counted = True, self._counted or usage is not None
         return ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
                 additional_kwargs=extras,
-                response_metadata=_metadata(whole),
-                usage_metadata=_usage(whole.usage),
+                response_metadata=metadata,
+                usage_metadata=_usage(usage),
             )
         )
 

@@ -42,6 +42,8 @@ def options_for(options: Mapping[str, Any], wire: Wire) -> dict[str, Any]:
     for name in _OUTPUT_LIMIT:
         if name in taken:
             taken["max_output_tokens" if family == _G else "max_tokens"] = taken.pop(name)
+    if family == _G and "timeout" in taken:
+        taken["timeout"] = silence_s(taken["timeout"])  # its class takes a number only
     model = taken.get("model")
     if isinstance(model, str) and (family == _G or _owner(model) not in (None, family)):
         del taken["model"]  # it names another provider's model (Google's class takes none at all)
@@ -52,6 +54,18 @@ def output_limit(options: Mapping[str, Any]) -> int | None:
     """The output limit that a call asks for, in tokens."""
     values = (options.get(name) for name in _OUTPUT_LIMIT)
     return next((value for value in values if isinstance(value, int)), None)
+
+
+def silence_s(timeout: Any) -> float | None:
+    """How long a `timeout` lets the network be silent, in seconds; None = for ever.
+
+    Args:
+        timeout: a number of seconds, an `httpx.Timeout`, or a tuple such as that is made of: (connect, read, ...).
+    """
+    if isinstance(timeout, tuple):
+        timeout = timeout[1] if len(timeout) > 1 else None
+    seconds = getattr(timeout, "read", timeout)
+    return seconds if isinstance(seconds, int | float) else None
 
 
 def asks_for_thinking(options: Mapping[str, Any]) -> bool:

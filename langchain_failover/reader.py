@@ -13,17 +13,17 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from failover_core.output import Reading
+from failover_core.output import BREAKDOWNS, Reading
 
 from .dialects import Wire
 
 _FINISH_KEYS = ("finish_reason", "stop_reason", "status", "done_reason")
 _REFUSALS = frozenset(
     {"content_filter", "content_filtered", "refusal", "guardrail_intervened"}
-    | {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
-    | {"IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}
+    | {"safety", "recitation", "blocklist", "prohibited_content", "spii"}
+    | {"image_safety", "image_prohibited_content", "image_recitation"}
 )
-_FLAWS = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "failed"})
+_FLAWS = BREAKDOWNS | {"malformed_function_call", "malformed_response", "unexpected_tool_call", "failed"}
 _REASONING = frozenset({"thinking", "reasoning", "reasoning_content", "redacted_thinking"})
 
 
@@ -122,10 +122,12 @@ class MessageReader:
             if isinstance(value, str) and value and value != "in_progress":
                 reading.finish_reason = value
                 self.expects_finish = True
-                if value in _REFUSALS and reading.refusal is None:
+                if value.lower() in _REFUSALS and reading.refusal is None:
                     reading.refusal = f"the provider ended the answer with {value!r}"
-                elif value in _FLAWS:
+                elif value.lower() in _FLAWS:
                     reading.flaw = f"the provider ended the answer with {value!r}"
+                    if value.lower() in BREAKDOWNS:
+                        reading.finish_reason = None  # that is no end: another target may go on
                 break
         reason = _blocked(facts)
         if reason is not None and reading.refusal is None:
@@ -138,6 +140,15 @@ class MessageReader:
 def reader_for(model: BaseChatModel, wire: Wire) -> MessageReader:
     """A reader for the outputs of `model`. (Anthropic's finish reason comes with the usage and is lost without it.)"""
     return MessageReader(expects_finish=wire is not Wire.OTHER and getattr(model, "stream_usage", True) is not False)
+
+
+def without_breakdown(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a chunk, other than that its target broke off there: another one may go on."""
+    return {
+        key: value
+        for key, value in facts.items()
+        if not (key in _FINISH_KEYS and isinstance(value, str) and value.lower() in BREAKDOWNS)
+    }
 
 
 def as_result(output: Any) -> ChatResult:

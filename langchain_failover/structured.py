@@ -7,6 +7,7 @@ not parse goes to the next target instead of to the caller.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -14,12 +15,13 @@ from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import (
     Runnable,
     RunnableBinding,
+    RunnableLambda,
     RunnableParallel,
     RunnablePassthrough,
     RunnableSequence,
@@ -28,11 +30,13 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_json_markdown, parse_partial_json
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
+from typing_extensions import is_typeddict
 
 from .dialects import Wire
 from .schema import misfit
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
+_NAMED_BY = {"title", "name", "function", "toolSpec"}
 KEY = "failover_output"
 """The call option that carries a `StructuredOutput` from `with_structured_output` to the targets."""
 
@@ -45,12 +49,20 @@ class StructuredOutput:
         schema: a pydantic class, a TypedDict, a JSON schema or a tool of OpenAI's format; None = any JSON object.
         method: as in LangChain.
         strict: as in LangChain; None = each provider's own default.
+        include_raw: what does not parse is of use to the caller too, when nobody does better.
+        beside: names of tools that may be called instead; such an answer holds no object.
     """
 
     schema: Any
     method: Method = "function_calling"
     strict: bool | None = None
+    include_raw: bool = False
+    beside: frozenset[str] = frozenset()
     _bindings: dict[int, tuple[Runnable[Any, Any], dict[str, Any]]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.schema, Mapping) and not self.schema.keys() & _NAMED_BY:
+            self.schema = {"title": "answer", **self.schema}
 
     @property
     def is_text(self) -> bool:
@@ -85,41 +97,59 @@ class StructuredOutput:
         return options
 
     def parse(self, message: BaseMessage, *, partial: bool = False) -> Any:
-        """The object in an answer, from a tool call or from JSON text.
+        """The object in an answer, from a tool call or from JSON text; None where another tool is called instead.
+
+        Args:
+            message: the answer.
+            partial: it is not over yet; None while there is no object. One of a pydantic class cannot be half done.
 
         Raises:
             OutputParserException, ValidationError: when there is none that fits the schema.
         """
-        name = self.function.get("name")
-        found = _arguments(message, name, partial=partial)
-        if found is None:
-            if partial:
-                return None
-            raise OutputParserException(
-                f"the answer has no {self.function.get('name') or 'JSON'}", llm_output=message.text
-            )
         schema = self.schema
-        if isinstance(schema, type) and issubclass(schema, BaseModel | BaseModelV1):
-            return self._validated(schema, found, partial=partial)
-        if not partial and isinstance(self.function.get("parameters"), dict):
-            problem = misfit(found, self.function["parameters"])
-            if problem is not None:
-                raise OutputParserException(f"{name}: {problem}", llm_output=str(message.text))
+        model: Any = schema if isinstance(schema, type) and issubclass(schema, BaseModel | BaseModelV1) else None
+        if partial:
+            return None if model is not None else self.found_in(message, partial=True)
+        found, name = self.found_in(message), self.function.get("name")
+        if found is None:
+            if any(call["name"] in self.beside for call in getattr(message, "tool_calls", ())):
+                return None
+            raise OutputParserException(f"the answer has no {name or 'JSON'}", llm_output=message.text)
+        if model is not None:
+            return model.model_validate(found) if issubclass(model, BaseModel) else model.parse_obj(found)
+        problem = misfit(found, self.function.get("parameters"), nulls=is_typeddict(schema))
+        if problem is not None:
+            raise OutputParserException(f"{name}: {problem}", llm_output=str(message.text))
         return found
 
-    @staticmethod
-    def _validated(schema: Any, found: Any, *, partial: bool) -> Any:
-        validate = schema.model_validate if issubclass(schema, BaseModel) else schema.parse_obj
+    def error_in(self, message: BaseMessage) -> Exception | None:
+        """With which an answer does not parse."""
         try:
-            return validate(found)
-        except ValueError:  # both generations' ValidationError
-            if partial:
-                return None
-            raise
+            self.parse(message)
+        except Exception as error:
+            return error
+        return None
+
+    def found_in(self, message: BaseMessage, *, partial: bool = False) -> dict[str, Any] | None:
+        """What may be the object, whether it fits or not."""
+        name = self.function.get("name")
+        for call in getattr(message, "tool_calls", ()):
+            if name is None or call["name"] == name:
+                arguments: dict[str, Any] = call["args"]
+                return arguments
+        text = str(message.text).strip()
+        if not text:
+            return None
+        try:
+            found = parse_partial_json(text) if partial and text.startswith("{") else parse_json_markdown(text)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
 
     def as_dict(self) -> dict[str, Any]:
         """For traces and cache keys."""
-        return {"method": self.method, "strict": self.strict, "schema": self.function}
+        asked = {"method": self.method, "strict": self.strict, "schema": self.function}
+        return {**asked, "include_raw": True} if self.include_raw else asked
 
     def __repr__(self) -> str:
         return f"StructuredOutput({self.as_dict()!r})"
@@ -133,7 +163,9 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         generation = result[0]
         assert isinstance(generation, ChatGeneration)
-        return self.output.parse(generation.message, partial=partial)
+        message = generation.message
+        midway = isinstance(message, AIMessageChunk) and message.chunk_position != "last"
+        return self.output.parse(message, partial=partial and midway)
 
     def parse(self, text: str) -> Any:
         return self.output.parse(AIMessage(content=text))
@@ -148,23 +180,10 @@ def structured_chain(model: Runnable[Any, Any], output: StructuredOutput, *, inc
     parser = StructuredOutputParser(output=output)
     if not include_raw:
         return model | parser
-    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    unparsed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableParallel(raw=model) | parsed.with_fallbacks([unparsed], exception_key="parsing_error")
-
-
-def _arguments(message: BaseMessage, name: str | None, *, partial: bool) -> Any:
-    for call in getattr(message, "tool_calls", ()):
-        if name is None or call["name"] == name:
-            return call["args"]
-    text = str(message.text).strip()
-    if not text:
-        return None
-    try:
-        found = parse_partial_json(text) if partial and text.startswith("{") else parse_json_markdown(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+    # Each of the two by itself: a fallback for both would come too late in a stream, where `raw` has been passed on.
+    parsed = itemgetter("raw") | parser.with_fallbacks([RunnableLambda(lambda _: None)])
+    error = itemgetter("raw") | RunnableLambda(output.error_in)
+    return RunnableParallel(raw=model) | RunnablePassthrough.assign(parsed=parsed, parsing_error=error)
 
 
 def _binding_in(chain: Any) -> RunnableBinding[Any, Any]:

@@ -166,6 +166,10 @@ class PlainCallable(Callee):
             given.add("astream")
         self.styles = frozenset(given)
 
+    def identifying_params(self) -> dict[str, Any]:
+        functions = (getattr(self.target, style) for style in CALL_STYLES)
+        return {"functions": [_qualified_name(function) for function in functions if function is not None]}
+
     def _call(self, request: ModelRequest) -> ChatResult:
         assert self.target.call is not None
         return as_result(quietly(self.target.call, request.messages))
@@ -184,6 +188,11 @@ class PlainCallable(Callee):
         if self.target.astream is None:
             return as_only_chunk(self._acall(request))
         return as_achunks(quiet_aiterator(self.target.astream, request.messages))
+
+
+def _qualified_name(function: Any) -> str:
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 class Trimmed(Callee):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 
 from failover_core import ConfigError, Failover, Settings, Target
 from failover_core.testing import ProviderServer
@@ -146,6 +147,21 @@ def test_a_shared_failover_brings_targets_and_settings() -> None:
     assert second.failover is first.failover
     assert second.settings is settings
     assert second.invoke("hi").content == "a"
+
+
+def test_a_shared_failover_brings_its_policy() -> None:
+    """Also to copies that LangChain makes from the fields, and to conversations, which stay where they are."""
+    first = ChatFailover(targets=[FakeModel("a"), FakeModel("b")], policy="weighted")
+    second = ChatFailover(failover=first.failover)
+    fields = second.configurable_fields(temperature=ConfigurableField("t"))
+    copy, _ = fields.prepare({"configurable": {"t": 0.1}})  # type: ignore[attr-defined]
+    core = ChatFailover(failover=Failover([wrap(FakeModel("a"))], policy="weighted"))
+    node = RunnableLambda(lambda question: second.invoke(question).text)
+
+    assert (second.policy, copy.policy, core.policy) == ("weighted",) * 3
+    assert second.failover is first.failover and copy.failover is first.failover
+    assert len({node.invoke("hi", {"configurable": {"thread_id": "7"}}) for _ in range(30)}) == 1
+    assert ChatFailover(failover=first.failover, policy="priority").failover is not first.failover
 
 
 def test_health_is_shared_by_name_between_chains() -> None:

@@ -10,13 +10,14 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumpd, dumps
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, trim_messages
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableBinding
 
-from failover_core import ConfigError, Settings
+from failover_core import ConfigError, Settings, Target
+from failover_core.testing import ProviderServer
 from langchain_failover import ChatFailover, wrap
-from lc_targets import FakeModel, calling, down
+from lc_targets import FakeModel, calling, down, make
 
 QUICK = Settings(same_target_retries=0)
 
@@ -39,6 +40,19 @@ def test_the_outer_cache_knows_targets_and_options_apart() -> None:
     llms[0].bind_tools([lookup]).invoke("hi")
     llms[0].bind_tools([lookup]).invoke("hi")
     assert len(a.calls) == 3
+
+
+def test_the_outer_cache_knows_functions_apart() -> None:
+    def one(messages: Any) -> str:
+        return "one"
+
+    def two(messages: Any) -> str:
+        return "two"
+
+    cache = InMemoryCache()
+    llms = [chat(Target("mine", call=function), cache=cache) for function in (one, two)]
+
+    assert [llm.invoke("hi").text for llm in [*llms, *llms]] == ["one", "two", "one", "two"]
 
 
 def test_cache_keys_are_the_same_from_call_to_call() -> None:
@@ -237,6 +251,28 @@ def test_token_counts_come_from_the_first_model_that_counts() -> None:
     assert chat(FakeModel(), Counting()).get_num_tokens("hi") == 55
     assert 0 < chat(FakeModel()).get_num_tokens_from_messages([HumanMessage("hi there")], tools=[lookup]) < 100
     assert chat(FakeModel()).get_num_tokens("four") == 1
+
+
+def test_counting_tokens_asks_no_provider_and_loads_no_tokenizer(first: ProviderServer) -> None:
+    """In an outage the provider's own counter would be waited for, and `trim_messages` counts many times."""
+    llm = chat(make("anthropic", first), make("google", first))
+
+    assert 0 < llm.get_num_tokens_from_messages([HumanMessage("hi there")]) < 100
+    assert llm.get_num_tokens("four") == 1
+    assert trim_messages([HumanMessage("hi")], max_tokens=100, token_counter=llm) == [HumanMessage("hi")]
+    assert first.calls == 0
+
+
+def test_token_ids_come_from_the_first_tokenizer() -> None:
+    class Counting(FakeModel):
+        def get_token_ids(self, text: str) -> list[int]:
+            return [len(text)]
+
+    assert chat(FakeModel(), Counting()).get_token_ids("four") == [4]
+    own = chat(Counting(), custom_get_token_ids=lambda text: [7])
+    assert (own.get_token_ids("four"), own.get_num_tokens("four")) == ([7], 1)
+    assert own.get_num_tokens_from_messages([HumanMessage("hi"), HumanMessage("there")]) == 2
+    assert chat(FakeModel(custom_get_token_ids=lambda text: [1, 2])).get_num_tokens("four") == 2
 
 
 def test_profiles_promise_what_all_can_do() -> None:

@@ -271,17 +271,35 @@ def test_pictures_in_tool_results_follow_them_for_chat_completions() -> None:
     assert made_portable(history, ANTHROPIC) is history
 
 
+RESULT = ToolMessage("18 C", tool_call_id="call_1")
+PLAIN_CALL = AIMessage("", tool_calls=[CALL])
+REDACTED = AIMessage(
+    [{"type": "redacted_thinking", "data": "zz"}, {"type": "tool_use", "id": "call_1", "name": "get_weather"}],
+    tool_calls=[CALL],
+    response_metadata={"model_provider": "anthropic"},
+)
+
+
 @pytest.mark.parametrize(
     ("history", "expected"),
     [
-        ([HumanMessage("q"), BY_GOOGLE, ToolMessage("18 C", tool_call_id="call_1")], True),
-        ([HumanMessage("q"), BY_ANTHROPIC, ToolMessage("18 C", tool_call_id="call_1")], False),
-        ([HumanMessage("q"), BY_GOOGLE, ToolMessage("18 C", tool_call_id="call_1"), HumanMessage("next")], False),
+        ([BY_GOOGLE, RESULT], True),
+        ([BY_GOOGLE, RESULT, HumanMessage("next")], True),  # Anthropic reads the two as one turn
+        ([PLAIN_CALL, RESULT], True),
+        ([PLAIN_CALL, RESULT, HumanMessage("next")], True),
+        ([PLAIN_CALL, RESULT, AIMessage("18 C."), HumanMessage("next")], False),
+        ([BY_ANTHROPIC, RESULT], False),
+        ([v1(BY_ANTHROPIC), RESULT], False),
+        ([REDACTED, RESULT], False),
+        ([v1(REDACTED), RESULT], False),
+        ([AIMessage("Yes?"), HumanMessage("next")], False),
     ],
-    ids=["under way", "own", "over"],
-)
-def test_a_tool_loop_begun_elsewhere_is_noticed(history: list[BaseMessage], expected: bool) -> None:
-    assert portable(history, ANTHROPIC, ACCOUNTS).foreign_tool_loop is expected
+    ids=["another provider's", "interrupted", "nobody's", "nobody's, interrupted", "over", "own", "own, v1",
+         "own, redacted", "own, redacted, v1", "none"],
+)  # fmt: skip
+def test_a_tool_loop_without_signed_thoughts_is_noticed(history: list[BaseMessage], expected: bool) -> None:
+    asked: list[BaseMessage] = [HumanMessage("q"), *history]
+    assert portable(asked, ANTHROPIC, ACCOUNTS).unsigned_tool_loop is expected
 
 
 def _by(provider: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.messages.tool import invalid_tool_call
 from pydantic import BaseModel
 
-from failover_core import AllTargetsFailed, FailureKind, Settings
+from failover_core import AllTargetsFailed, FailureKind, Settings, Target
 from failover_core.providers import (
     CallTool,
     ChatRequest,
@@ -31,6 +32,7 @@ from langchain_failover.request import ModelRequest
 from langchain_failover.structured import KEY, StructuredOutput
 from langchain_failover.targets import made_targets
 from lc_targets import NATIVE, make
+from raw_server import events, raw_server
 
 STYLES = ("invoke", "ainvoke", "stream", "astream")
 
@@ -205,3 +207,45 @@ async def whole(llm: Any, style: str, question: Any) -> AIMessage:
         return await llm.ainvoke(question)
     chunks = list(llm.stream(question)) if style == "stream" else [chunk async for chunk in llm.astream(question)]
     return sum(chunks[1:], chunks[0])
+
+
+def piece(text: str = "", finish: str | None = None, usage: dict[str, int] | None = None) -> str:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    told = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps({**told, 'usage': usage})}\n\n"
+
+
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+ENDINGS = {
+    "together": ([piece(finish="stop", usage=USAGE)], 3),
+    "after": ([piece(finish="stop"), piece(usage=USAGE)], 3),
+    "before": ([piece(usage=USAGE), piece(finish="stop")], 3),
+    "twice": ([piece(finish="stop", usage=USAGE), piece(usage=USAGE)], 3),
+    "never": ([piece(finish="stop")], None),
+}
+
+
+@pytest.mark.parametrize("when", ENDINGS)
+async def test_finish_reason_and_usage_are_told_once(when: str) -> None:
+    ending, tokens = ENDINGS[when]
+    with raw_server() as server:
+        server.answer(events(piece("Yes."), *ending, "data: [DONE]\n\n"))
+        target = Target.native("openai:m", base_url=server.url, api_key="k")
+        message = await whole(ChatFailover(targets=[target]), "astream", "hi")
+
+        assert message.response_metadata["finish_reason"] == "stop"
+        assert (message.usage_metadata or {}).get("total_tokens") == tokens
+        await target.source.aclose()
+
+
+def test_the_finish_reason_is_passed_on_when_it_comes() -> None:
+    """Some servers tell no usage, say no [DONE] and do not close: held back, it looked like a stall."""
+    with raw_server() as server:
+        server.answer(events(piece("Yes."), piece(finish="stop"), complete=False), "hang")
+        (target,) = made_targets([Target.native("openai:m", base_url=server.url, api_key="k", timeout_s=2)])
+        assert target.stream is not None
+        chunks: Any = target.stream(ModelRequest([HumanMessage("hi")]))
+
+        assert [next(chunks).message.text, next(chunks).message.response_metadata["finish_reason"]] == ["Yes.", "stop"]
+        chunks.close()
+        target.source.target.source.close()

@@ -8,7 +8,9 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage, ChatMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from langchain_failover import ChatFailover
 from langchain_failover.reader import MessageReader, as_chunk, as_result, result_as_chunk
+from lc_targets import FakeModel
 
 
 def result(message: AIMessage, info: dict[str, Any] | None = None, output: dict[str, Any] | None = None) -> ChatResult:
@@ -52,6 +54,27 @@ def test_finish_reasons_wherever_providers_put_them(output: ChatResult, finish: 
 )
 def test_refusals_inside_of_successful_answers(output: ChatResult) -> None:
     assert MessageReader().read(output).refusal
+
+
+@pytest.mark.parametrize("reason", ["error", "ERROR", "insufficient_system_resource", "abort"])
+async def test_a_provider_that_says_it_broke_off_has_not_answered(reason: str) -> None:
+    """A stream of it is cut: another target goes on, and what the caller gets has a good end."""
+    words = [f"word{number} " for number in range(40)]
+    broken = [*words[:25], AIMessageChunk("", response_metadata={"finish_reason": reason})]
+    whole = AIMessage("".join(words[:25]), response_metadata={"finish_reason": reason})
+    second = FakeModel("".join(words), finishes=True)
+
+    for llm in (ChatFailover(targets=[FakeModel(broken), second]), ChatFailover(targets=[FakeModel(whole), second])):
+        message = llm.invoke("hi") if llm.targets[0].says[0] is whole else sum_of([c async for c in llm.astream("hi")])
+
+        assert message.text == "".join(words)
+        assert message.response_metadata["finish_reason"] == "stop"
+        first, last = message.response_metadata["failover"]["attempts"]
+        assert repr(reason) in first["error"] and last["kind"] is None
+
+
+def sum_of(chunks: list[Any]) -> Any:
+    return sum(chunks[1:], chunks[0])
 
 
 def test_a_whole_answer() -> None:

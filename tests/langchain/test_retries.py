@@ -90,6 +90,43 @@ def test_connections_of_a_closed_event_loop_do_not_count() -> None:
     assert done.stdout.splitlines() == ["32 32", "32 32"], done.stderr
 
 
+LIVE_LOOPS = """
+import asyncio
+import threading
+from failover_core import Settings
+from failover_core.testing import ProviderServer
+from langchain_anthropic import ChatAnthropic
+from langchain_failover import ChatFailover
+from langchain_openai import ChatOpenAI
+
+async def streamed(llm):
+    return [chunk async for chunk in llm.astream("hi")]
+
+async def called(call):
+    await call()
+
+other = asyncio.new_event_loop()
+threading.Thread(target=other.run_forever, daemon=True).start()
+with ProviderServer() as server:
+    for model in (
+        ChatOpenAI(model="gpt-4o-mini", base_url=server.openai_url, api_key="test"),
+        ChatAnthropic(model="claude-haiku-4-5", base_url=server.anthropic_url, api_key="test"),
+    ):
+        llm = ChatFailover(targets=[model], settings=Settings(same_target_retries=0))
+        for call in (lambda: llm.ainvoke("hi"), lambda: streamed(llm)):
+            asyncio.run_coroutine_threadsafe(called(call), other).result(20)
+            asyncio.run(called(call))
+        (health,) = llm.failover.health().values()
+        print(health.asked, health.answered)
+"""
+
+
+def test_connections_of_another_threads_event_loop_do_not_count() -> None:
+    """A web server with a loop in each thread, and one model for all of them."""
+    done = subprocess.run([sys.executable, "-c", LIVE_LOOPS], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["4 4", "4 4"], done.stderr
+
+
 async def consume(llm: Any, style: str) -> Any:
     match style:
         case "invoke":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from failover_core import AllTargetsFailed, Settings
-from failover_core.testing import ProviderServer, faults
+from failover_core.testing import ProviderServer, ToolCall, faults
 from langchain_failover import ChatFailover
 from lc_targets import KINDS, FakeModel, calling, make
 
@@ -153,6 +155,83 @@ def test_json_mode_without_a_schema_gives_any_object() -> None:
     llm = ChatFailover(targets=[FakeModel("no JSON"), FakeModel('{"a": 1}')], settings=QUICK)
 
     assert llm.with_structured_output(method="json_mode").invoke("hi") == {"a": 1}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # ChatOpenAI streams a JSON schema
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["function_calling", "json_schema"])
+async def test_a_stream_gives_the_finished_object_only(kind: str, method: Any, first: ProviderServer) -> None:
+    """Half of a text is a text, so a half-done object of a class would look like the whole one."""
+    chain = ChatFailover(targets=[make(kind, first)]).with_structured_output(Joke, method=method)
+
+    assert list(chain.stream(QUESTION)) == [chain.invoke(QUESTION)]
+    assert [part async for part in chain.astream(QUESTION)] == [chain.invoke(QUESTION)]
+
+
+def test_a_stream_of_a_dict_shows_it_grow() -> None:
+    said = FakeModel(['{"setup": "Why', '?", "punchline":', ' "Because."}'])
+    chain = ChatFailover(targets=[said]).with_structured_output(JokeDict, method="json_mode")
+
+    assert list(chain.stream("hi"))[:2] == [{"setup": "Why"}, {"setup": "Why?"}]
+    assert list(chain.stream("hi"))[-1] == GOOD
+
+
+class OptionalJoke(TypedDict):
+    """A joke."""
+
+    setup: str
+    author: str | None
+    rating: Annotated[int | None, None, "from 1 to 10"]
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+def test_null_for_what_may_be_none(method: Any) -> None:
+    nulls = {"setup": "Why?", "author": None, "rating": None}
+    said = calling("OptionalJoke", **nulls) if method == "function_calling" else json.dumps(nulls)
+    llm = ChatFailover(targets=[FakeModel(said)], settings=QUICK)
+
+    assert llm.with_structured_output(OptionalJoke, method=method).invoke("hi") == nulls
+
+
+@tool
+def look(query: str) -> str:
+    """Look something up."""
+    return query
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "openai:", "anthropic:"])  # Gemini cannot do both at once
+def test_a_tool_that_is_offered_beside_may_be_called_instead(
+    kind: str, first: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first.behaviour, "answer", lambda ask: ToolCall("look", {"query": "jokes"}))
+    llm = ChatFailover(targets=[make(kind, first)], settings=QUICK)
+    chain = llm.with_structured_output(Joke, method="json_schema", tools=[look], strict=True, include_raw=True)
+
+    told = chain.invoke(QUESTION)
+
+    assert [call["name"] for call in told["raw"].tool_calls] == ["look"]
+    assert told["parsed"] is None and told["parsing_error"] is None
+
+
+def test_tools_beside_a_strict_schema_are_strict_for_openai(
+    first: ProviderServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its SDK refuses to parse the answer otherwise."""
+    monkeypatch.setattr(first.behaviour, "answer", json.dumps(GOOD))
+    llm = ChatFailover(targets=[make("openai", first)], settings=QUICK)
+    chain = llm.with_structured_output(Joke, method="json_schema", tools=[look], strict=True)
+
+    assert chain.invoke("hi") == Joke(**GOOD)
+    assert first.log[-1].body["tools"][0]["function"]["strict"] is True
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+def test_a_json_schema_needs_no_title(kind: str, method: Any, first: ProviderServer) -> None:
+    schema = {key: value for key, value in Joke.model_json_schema().items() if key != "title"}
+    chain = ChatFailover(targets=[make(kind, first)], settings=QUICK).with_structured_output(schema, method=method)
+
+    assert chain.invoke(QUESTION).keys() == GOOD.keys()
 
 
 @pytest.mark.parametrize("kind", KINDS)

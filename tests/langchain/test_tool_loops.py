@@ -147,3 +147,24 @@ async def test_anthropics_thinking_is_switched_off_for_a_loop_begun_elsewhere(se
 
     assert text == ANSWER
     assert ["thinking" in call.body for call in second.log] == [False, False, True]
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["built in", "bound"])
+@pytest.mark.parametrize("metadata", [{}, {"model_provider": "openai", "finish_reason": "tool_calls"}])
+def test_or_for_one_that_was_interrupted(metadata: dict[str, Any], bound: bool, first: ProviderServer) -> None:
+    """The agent died after the tool, and the user goes on; the history came out of a database."""
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    model = make("anthropic", first, max_tokens=4000, **({} if bound else thinking))
+    llm = ChatFailover(targets=[model.bind(**thinking) if bound else model], settings=QUICK)
+    call = {"name": "get_weather", "args": {"city": "Paris"}, "id": "call_1"}
+    history = [
+        HumanMessage(QUESTION),
+        AIMessage("", tool_calls=[call], response_metadata=metadata),
+        ToolMessage("18 C in Paris", tool_call_id="call_1"),
+    ]
+
+    llm.invoke(history)
+    llm.invoke([*history, HumanMessage("go on")])
+    llm.invoke([*history, AIMessage("18 C."), HumanMessage("And tomorrow?")])
+
+    assert ["thinking" in call.body for call in first.log] == [False, False, True]

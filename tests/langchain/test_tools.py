@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, TypedDict
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from failover_core.testing import ProviderServer
 from langchain_failover.dialects import Wire
@@ -38,6 +39,15 @@ class Point(TypedDict):
     y: int
 
 
+class Joke(TypedDict):
+    """A joke."""
+
+    setup: Annotated[str, ..., "how it begins"]
+    tags: list[str | None]
+    author: str | None
+    rating: Annotated[int | None, None, "from 1 to 10"]
+
+
 def test_a_tool_dict_is_openais_format_and_remembers_the_tool() -> None:
     tool_dict = ToolDict(get_weather)
 
@@ -58,6 +68,9 @@ def test_a_tool_dict_is_openais_format_and_remembers_the_tool() -> None:
         (Search, {"query": "q", "limit": 0}, "limit"),
         (Point, {"x": 1, "y": 2}, None),
         (Point, {"x": 1}, "y is missing"),
+        (Joke, {"setup": "a", "tags": [None], "author": None, "rating": None}, None),
+        (Joke, {"setup": "a", "tags": [], "author": None, "rating": "good"}, "rating"),
+        (Joke, {"setup": "a", "tags": []}, "author is missing"),
         ({"name": "f", "description": "", "input_schema": {"type": "object", "required": ["a"]}}, {}, "a is missing"),
     ],
 )
@@ -101,6 +114,44 @@ def test_json_schema(value: Any, wrong: str | None) -> None:
     problem = misfit(value, SCHEMA)
 
     assert problem is None if wrong is None else wrong in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "wrong"),
+    [
+        ({"type": "integer"}, None, None),  # nobody requires it
+        ({"type": "integer", "nullable": True}, None, None),
+        ({"type": "integer", "nullable": True}, "one", "not integer"),
+        (True, {"any": "thing"}, None),
+        (False, 1, "x is not expected"),
+        ({"anyOf": [False, {"type": "integer"}]}, 1, None),
+        ({"anyOf": [True, {"type": "integer"}]}, "one", None),
+        ({"type": "array", "items": True}, [1, "a"], None),
+        ({"type": "array", "prefixItems": [{"type": "integer"}], "items": False}, [1], None),
+        ({"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "string"}}, [1, "a"], None),
+        ({"type": "object", "properties": None, "required": None}, {"a": 1}, None),
+        ({"allOf": None, "type": "integer"}, "one", "not integer"),
+        ({"$ref": "#/properties/x"}, 1, None),
+        ({"$ref": "#/$defs/loop"}, 1, None),
+        ({"$ref": 7}, 1, None),
+        ({"enum": 7}, 1, None),
+        ({"type": 7}, 1, None),
+        ("nonsense", 1, None),
+    ],
+)
+def test_odd_schemas_are_no_reason_to_refuse_an_answer(schema: Any, value: Any, wrong: str | None) -> None:
+    loop = {"anyOf": [{"$ref": "#/$defs/loop"}, {"$ref": "#/$defs/loop"}]}
+
+    problem = misfit({"x": value}, {"type": "object", "properties": {"x": schema}, "$defs": {"loop": loop}})
+
+    assert problem is None if wrong is None else wrong in str(problem)
+
+
+def test_what_is_required_may_not_be_null() -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+
+    assert "x is None" in str(misfit({"x": None}, schema))
+    assert misfit({"x": None}, schema, nulls=True) is None
 
 
 @pytest.mark.parametrize(

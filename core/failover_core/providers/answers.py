@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from ..health.ratelimit_headers import RateLimitFacts
+from ..output import BREAKDOWNS
 from ..stream.text import Text as GrowingText
 from ..trace import StreamRestarted
 from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
@@ -90,8 +91,10 @@ class ChatResponse:
         """A defect of the answer that needs no knowledge of the request to be seen, None when there is none."""
         for call in self.tool_calls:
             if call.raw_arguments is not None:
+                if arguments_of(call.raw_arguments) is not None:
+                    return CUT_IN_CALL
                 return f"the arguments of the call to {call.name!r} are not a JSON object"
-        return f"the model broke off: {self.raw_finish_reason}" if self.finish_reason == "error" else None
+        return broken_off(self.finish_reason, self.raw_finish_reason)
 
     def __str__(self) -> str:
         return self.text
@@ -230,6 +233,29 @@ def tool_call(id: str | None, name: str | None, arguments: str, **facts: Any) ->
     if parsed is None:
         return ToolCall(id or "", name or "", raw_arguments=arguments, **facts)
     return ToolCall(id or "", name or "", parsed, **facts)
+
+
+def finish_of(raw: str, known: Mapping[str, FinishReason]) -> FinishReason:
+    """A provider's finish reason in our words; gateways put those of others into any wire."""
+    return known.get(raw) or ("error" if raw.lower() in BREAKDOWNS else "other")
+
+
+def broken_off(finish: FinishReason | None, raw: str | None) -> str | None:
+    """The flaw of an answer that ended like this, None for a good end."""
+    return f"the model broke off: {raw}" if finish == "error" else None
+
+
+CUT_IN_CALL = "the output limit was reached in the middle of a tool call"
+
+
+def doubted(parts: list[Part], finish: FinishReason | None) -> list[Part]:
+    """The parts of a whole answer whose wire has tool arguments as objects. Where it ended at its limit, a call at its
+    end was cut off: what the provider has made of half a text, mostly `{}`, are not the arguments.
+    """
+    if finish == "length" and parts and isinstance(parts[-1], ToolCall) and parts[-1].raw_arguments is None:
+        call = parts[-1]
+        parts[-1] = replace(call, arguments={}, raw_arguments=json.dumps(dict(call.arguments), ensure_ascii=False))
+    return parts
 
 
 def arguments_of(text: str) -> dict[str, Any] | None:

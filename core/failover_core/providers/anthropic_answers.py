@@ -8,7 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 from ..health.ratelimit_headers import RateLimitFacts
-from .answers import ChatChunk, ChatResponse, Delta, FinishReason, ToolCallDelta, Usage, arguments_of
+from .answers import (
+    ChatChunk,
+    ChatResponse,
+    Delta,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    arguments_of,
+    broken_off,
+    doubted,
+    finish_of,
+)
 from .anthropic_wire import PROVIDER
 from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
 
@@ -26,9 +37,10 @@ def response(message: Any, rate_limit: RateLimitFacts | None, answer_tool: str |
     """Read a `Message`; the arguments of `answer_tool` are text."""
     parts = [part for block in message.content if (part := _part(block, answer_tool)) is not None]
     raw = message.stop_reason
+    finish = _finish(raw, parts)
     return ChatResponse(
-        ChatMessage("assistant", parts),
-        finish_reason=_finish(raw, parts),
+        ChatMessage("assistant", doubted(parts, finish)),
+        finish_reason=finish,
         raw_finish_reason=raw,
         refusal=_refusal(message),
         usage=_usage(message.usage),
@@ -101,13 +113,15 @@ class StreamReader:
     def _ended(self, event: Any) -> ChatChunk:
         self._count(event.usage)
         raw = event.delta.stop_reason
-        flawed = raw is not None and any(arguments_of(text) is None for text in self._arguments.values())
-        finish = FINISH.get(raw, "other") if raw else None
+        finish = finish_of(raw, FINISH) if raw else None
+        texts = self._arguments.values()
+        flawed = raw is not None and any(arguments_of(text) is None for text in texts)
+        flawed = flawed or (finish == "length" and any(not text for text in texts))  # cut before its first letter
         return ChatChunk(
             finish_reason="stop" if finish == "tool_calls" and not self._called else finish,
             raw_finish_reason=raw,
             refusal=_refusal(event.delta),
-            flaw="the arguments of a tool call are not a JSON object" if flawed else None,
+            flaw="the arguments of a tool call are not a JSON object" if flawed else broken_off(finish, raw),
             usage=_usage(self._usage),
         )
 
@@ -147,7 +161,7 @@ def _finish(raw: str | None, parts: list[Part]) -> FinishReason | None:
         return None
     if raw == "tool_use" and not any(isinstance(part, ToolCall) for part in parts):
         return "stop"  # the answer tool was called
-    return FINISH.get(raw, "other")
+    return finish_of(raw, FINISH)
 
 
 def _refusal(ended: Any) -> str | None:

@@ -40,7 +40,7 @@ class ToolCall:
         id: pairs the call with its result; rewritten for a provider with narrower rules than its author's.
         name: the tool.
         arguments: the parsed arguments.
-        raw_arguments: what the model wrote, only when it is not a JSON object; `arguments` is then empty.
+        raw_arguments: what the model wrote, only when it is no JSON object or was cut off; `arguments` is then empty.
         signature: opaque proof of the reasoning behind the call (Gemini's `thought_signature`, in base64).
         provider: who made the call; its signature means something to that provider only.
     """

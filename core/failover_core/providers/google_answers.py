@@ -9,8 +9,19 @@ from typing import Any
 from uuid import uuid4
 
 from ..health.ratelimit_headers import RateLimitFacts
-from .answers import ChatChunk, ChatResponse, Delta, FinishReason, ToolCallDelta, Usage
-from .chat import ChatMessage, Reasoning, Text, ToolCall
+from .answers import (
+    CUT_IN_CALL,
+    ChatChunk,
+    ChatResponse,
+    Delta,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    broken_off,
+    doubted,
+    finish_of,
+)
+from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
 from .google_wire import PROVIDER
 
 FINISH: dict[str, FinishReason] = {
@@ -36,10 +47,10 @@ FINISH: dict[str, FinishReason] = {
 def response(answer: Any, rate_limit: RateLimitFacts | None) -> ChatResponse:
     """Read a `GenerateContentResponse`."""
     candidate = answer.candidates[0] if answer.candidates else None
-    parts = [part for found in _raw_parts(candidate) for part in _parts(found)]
+    parts: list[Part] = [part for found in _raw_parts(candidate) for part in _parts(found)]
     finish, raw, refusal = _ending(answer, candidate, any(isinstance(part, ToolCall) for part in parts))
     return ChatResponse(
-        ChatMessage("assistant", parts),
+        ChatMessage("assistant", doubted(parts, finish)),
         finish_reason=finish,
         raw_finish_reason=raw,
         refusal=refusal,
@@ -57,17 +68,21 @@ class StreamReader:
 
     def __init__(self) -> None:
         self._calls = 0
+        self._ends_in_call = False
 
     def read(self, chunk: Any, rate_limit: RateLimitFacts | None = None) -> ChatChunk:
         candidate = chunk.candidates[0] if chunk.candidates else None
         deltas = [self._delta(part) for found in _raw_parts(candidate) for part in _parts(found)]
+        if deltas:
+            self._ends_in_call = isinstance(deltas[-1], ToolCallDelta)
         finish, raw, refusal = _ending(chunk, candidate, self._calls > 0)
+        cut = CUT_IN_CALL if finish == "length" and self._ends_in_call else None
         return ChatChunk(
             tuple(deltas),
             finish_reason=finish,
             raw_finish_reason=raw,
             refusal=refusal,
-            flaw=f"the model broke off: {raw}" if finish == "error" else None,
+            flaw=cut or broken_off(finish, raw),
             usage=_usage(chunk.usage_metadata),
             model=chunk.model_version,
             id=chunk.response_id,
@@ -120,7 +135,7 @@ def _ending(answer: Any, candidate: Any, called: bool) -> tuple[FinishReason | N
     raw = _name(candidate.finish_reason)
     if raw is None:
         return None, None, None
-    finish = FINISH.get(raw, "other")
+    finish = finish_of(raw, FINISH)
     if finish == "content_filter":
         return finish, raw, f"{raw}: {candidate.finish_message}" if candidate.finish_message else raw
     return "tool_calls" if finish == "stop" and called else finish, raw, None

@@ -7,7 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 from ..health.ratelimit_headers import RateLimitFacts
-from .answers import ChatChunk, ChatResponse, Delta, FinishReason, ToolCallDelta, Usage, arguments_of, tool_call
+from .answers import (
+    ChatChunk,
+    ChatResponse,
+    Delta,
+    FinishReason,
+    ToolCallDelta,
+    Usage,
+    arguments_of,
+    broken_off,
+    finish_of,
+    tool_call,
+)
 from .chat import ChatMessage, Part, Reasoning, Text, ToolCall
 from .openai_wire import PROVIDER
 
@@ -74,13 +85,14 @@ class StreamReader:
                 deltas = self._deltas(delta)
             if finish and any(arguments_of(text) is None for text in self._arguments):
                 flaw = "the arguments of a tool call are not a JSON object"
+        ended = _finish(finish, self._refused, bool(self._arguments))
         facts, self._rate_limit = self._rate_limit, None
         return ChatChunk(
             tuple(deltas),
-            finish_reason=_finish(finish, self._refused, bool(self._arguments)),
+            finish_reason=ended,
             raw_finish_reason=finish,
             refusal=refusal,
-            flaw=flaw,
+            flaw=flaw or broken_off(ended, finish),
             usage=_usage(chunk.usage),
             model=chunk.model or None,
             id=chunk.id or None,
@@ -140,7 +152,7 @@ def _finish(raw: str | None, refused: bool, called: bool) -> FinishReason | None
         return None
     if refused:
         return "content_filter"
-    return "tool_calls" if raw == "stop" and called else FINISH.get(raw, "other")
+    return "tool_calls" if raw == "stop" and called else finish_of(raw, FINISH)
 
 
 def _thoughts(message: Any) -> str | None:

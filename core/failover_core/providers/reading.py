@@ -8,7 +8,7 @@ from typing import Any
 
 from ..checks import json_demand
 from ..model import RequestInfo
-from ..output import CHARS_PER_TOKEN, Reading
+from ..output import BREAKDOWNS, CHARS_PER_TOKEN, Reading
 from ..stream.resume import resume_instruction
 from .answers import ChatChunk, ChatResponse, ToolCallDelta
 from .chat import CallTool, ChatMessage, ChatRequest, File, Image, Part, Reasoning, Text, ToolCall, ToolResult
@@ -42,7 +42,7 @@ class ChatReader:
             has_content=bool(progress),
             only_thoughts=bool(progress) and all(isinstance(delta, Reasoning) for delta in progress),
             has_tool_call=any(isinstance(delta, ToolCallDelta) for delta in chunk.deltas),
-            finish_reason=chunk.raw_finish_reason or chunk.finish_reason,
+            finish_reason=_end_of(chunk),
             refusal=chunk.refusal,
             flaw=chunk.flaw,
             usage=chunk.usage.as_dict() if chunk.usage else None,
@@ -83,6 +83,12 @@ def resume_chat(request: ChatRequest, shown_text: str) -> ChatRequest:
     """A request that asks to go on after `shown_text`, by instruction: newer models refuse a prefilled answer."""
     more = (ChatMessage("assistant", shown_text), ChatMessage("user", resume_instruction(shown_text)))
     return replace(request, messages=(*request.messages, *more))
+
+
+def _end_of(chunk: ChatChunk) -> str | None:
+    """A stream that breaks off has no end: another target may go on with it."""
+    raw = chunk.raw_finish_reason or chunk.finish_reason
+    return None if raw is not None and raw.lower() in BREAKDOWNS else raw
 
 
 def _is_progress(part: Part | ToolCallDelta) -> bool:
