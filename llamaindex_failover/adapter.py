@@ -15,6 +15,7 @@ from .attempt import Attempt
 from .errors import not_built
 from .families import GEMINI, OTHER, Facts, Family, facts_of, family_of
 from .gemini import mend
+from .pickling import packed
 from .reader import ResponseReader
 from .requests import Request
 from .retries import switch_off
@@ -44,6 +45,23 @@ class LLMAdapter:
         self._lock = Lock()
         if llm is not None:
             self._adopt(llm)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As it was given: a factory makes its LLM again where it is loaded."""
+        llm = packed(self.llm, self.family) if self.llm is not None and self._factory is None else None
+        return {"name": self.name, "reader": self.reader, "factory": self._factory, "llm": llm}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        LLMAdapter.__init__(self, state["name"], factory=state["factory"])
+        self.reader = state["reader"]
+        llm = state["llm"]
+        if isinstance(llm, LLM):
+            self._adopt(llm)
+        elif llm is not None:
+            try:
+                self._adopt(llm())
+            except Exception:  # no key there: that is the target's failure, at its first call
+                self._factory = llm
 
     def built(self) -> LLM:
         """The LLM, built now if need be.
@@ -95,7 +113,7 @@ class LLMAdapter:
                     if chunk is _END:
                         break
                     yield attempt.answered(chunk)
-                attempt.ended()
+                yield from attempt.ended()
             finally:
                 with attempt.kept_back:
                     _close(source)
@@ -131,7 +149,8 @@ class LLMAdapter:
                     if chunk is _END:
                         break
                     yield attempt.answered(chunk)
-                attempt.ended()
+                for last in attempt.ended():
+                    yield last
             finally:
                 with attempt.kept_back:
                     await _aclose(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,8 +13,10 @@ from failover_core import OutputRejected
 from failover_core.context import current_attempt
 
 from .errors import raise_reported, true_error
-from .families import Facts, Family
+from .families import ANTHROPIC, Facts, Family
 from .instrumentation import AttemptSpan, KeptBack, without_reports
+from .parsing import AnswerBehind, WrittenArguments, mend_parse, responses_on
+from .reader import OBJECT_END
 from .requests import Request
 
 _PRODUCER = "_failover_target"
@@ -36,7 +39,21 @@ class Attempt:
         kept_back: the context to do it in, so that the LLM's own reports are not seen.
     """
 
-    __slots__ = ("_last", "_output_cls", "_shown", "_span", "_target", "args", "kept_back", "kwargs", "method")
+    __slots__ = (
+        "_expects_finish",
+        "_last",
+        "_output_cls",
+        "_parsing",
+        "_shown",
+        "_span",
+        "_streams",
+        "_target",
+        "_written",
+        "args",
+        "kept_back",
+        "kwargs",
+        "method",
+    )
 
     def __init__(self, target: str, llm: LLM, family: Family, facts: Facts, request: Request, style: str) -> None:
         if request.endpoint == "chat_with_tools" and not hasattr(llm, style + request.endpoint):
@@ -46,11 +63,17 @@ class Attempt:
         method = style + request.endpoint
         parsing = request.endpoint == "structured_predict"
         under_way = current_attempt()
+        if parsing:
+            mend_parse(llm, family)
         self.method = getattr(llm, method) if parsing else without_reports(getattr(llm, method))
         self.args, self.kwargs = request.arguments_for(family, facts.model, thinks=facts.thinks)
-        self.kept_back = KeptBack(taped=parsing)
+        self.kept_back = KeptBack(taped=parsing, unprompted=llm if request.prompted else None)
         self._target = target
         self._shown = request.shown
+        self._parsing = parsing
+        self._streams = style.endswith("stream_")
+        self._written = WrittenArguments() if family is ANTHROPIC and self._streams and not parsing else None
+        self._expects_finish = family.marks_the_end
         self._output_cls = request.args[0] if parsing else object
         self._last: Any = None
         self._span = AttemptSpan(target, method, llm) if request.spans else None
@@ -65,7 +88,7 @@ class Attempt:
 
     def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if isinstance(error, Exception):
-            told = true_error(error)
+            told = self._told(error)
             if self._span is not None:
                 self._span.fail(told)
             if told is not error:
@@ -78,25 +101,48 @@ class Attempt:
 
         Raises:
             ProviderReportedError: when it only reports a failure.
+            OutputRejected: when it is an object made of an answer that was refused, cut off or flawed.
         """
-        raw = getattr(answer, "raw", None)
-        if raw is not None:
-            raise_reported(raw)
         self._last = answer
-        if answer.__class__ in _RESPONSES or isinstance(answer, _RESPONSES):
+        if self._parsing:
+            if not self._streams:
+                self._judge()
+        elif answer.__class__ in _RESPONSES or isinstance(answer, _RESPONSES):
+            if answer.raw is not None:
+                raise_reported(answer.raw)
+            if self._written is not None:
+                self._written.note(answer)
             answer.__dict__[_PRODUCER] = self._target  # beside the fields, so that no dump or comparison shows it
             if self._shown:
                 answer.__dict__[_SHOWN] = self._shown
         return answer
 
-    def ended(self) -> None:
-        """A stream has come to its end.
+    def ended(self) -> Sequence[Any]:
+        """A stream has come to its end; what is to be passed on after it: of objects, that the last one is whole.
 
         Raises:
-            OutputRejected: when it was one of objects, and the last is only a part of one: it was cut off.
+            OutputRejected: when it was one of objects, and was refused or cut off.
         """
+        if not self._parsing:
+            return ()
+        self._judge()
         if self._last is not None and not isinstance(self._last, self._output_cls):
             raise OutputRejected("the stream ended before the object was whole", output=self._last)
+        return (OBJECT_END,)
+
+    def _judge(self) -> None:
+        """Look at the answer that the object was made of."""
+        answer = AnswerBehind(responses_on(self.kept_back.tape))
+        answer.raise_defect(expects_finish=self._expects_finish, streamed=self._streams)
+
+    def _told(self, error: Exception) -> Exception:
+        """What an error means; a refusal mostly shows as an object that cannot be made."""
+        if self._parsing and not isinstance(error, OutputRejected):
+            try:
+                AnswerBehind(responses_on(self.kept_back.tape)).raise_refusal()
+            except OutputRejected as refusal:
+                return refusal
+        return true_error(error)
 
 
 def producer_of(response: ChatResponse | CompletionResponse) -> str | None:

@@ -21,22 +21,25 @@ _END: Any = object()
 class Delivery:
     """Keeps the accumulated text right across a join, and puts the trace on the last chunk."""
 
-    __slots__ = ("_held", "_last", "_shown", "_text")
+    __slots__ = ("_ended", "_held", "_last", "_shown", "_text")
 
     def __init__(self) -> None:
         self._shown = ""  # what the answer goes on from since the last join
         self._text = ""  # and with what has come since then
+        self._ended = False  # a chunk has marked the end: little can follow, such as the usage
         self._held: Any = None
         self._last: Any = None
 
     def passing(self, chunk: Any) -> Sequence[Any]:
-        """What may go out now: a chunk that marks the end waits, since it may be the last, which carries the trace."""
+        """What may go out now. From the chunk that marks the end on, each waits for the next: the last carries the
+        trace.
+        """
         if chunk.__class__ is StreamRestarted:
             return (self._restarted(chunk),)
         before, self._held = self._held, None
         self._last = chunk = self._whole(chunk)
-        if marks_the_end(chunk.raw):
-            self._held = chunk
+        if self._ended or marks_the_end(chunk.raw):
+            self._ended, self._held = True, chunk
             return () if before is None else (before,)
         return (chunk,) if before is None else (before, chunk)
 
@@ -53,7 +56,7 @@ class Delivery:
         """The announcement of a new beginning, in the form of the chunks before it; what is accumulated starts anew."""
         told = {RESTART: restarted.as_dict()}
         completing = isinstance(self._last, CompletionResponse)
-        self._held = None
+        self._ended, self._held = False, None
         if completing:
             return CompletionResponse(text="", delta="", additional_kwargs=told)
         message = ChatMessage(role=MessageRole.ASSISTANT, content="")

@@ -17,6 +17,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
+from llama_index_instrumentation import get_dispatcher
 
 from failover_core import Failover, RequestInfo
 
@@ -27,6 +28,7 @@ from .targets import adapter_of
 from .tools import selections
 
 _NO_PROMPT: Any = object()
+_dispatcher = get_dispatcher(__name__)
 
 
 class Endpoints(FunctionCallingLLM):
@@ -104,6 +106,7 @@ class Endpoints(FunctionCallingLLM):
 
     # -- tools ------------------------------------------------------------------------------------------------
 
+    @_dispatcher.span
     def chat_with_tools(
         self,
         tools: Sequence[BaseTool],
@@ -121,6 +124,7 @@ class Endpoints(FunctionCallingLLM):
         response: ChatResponse = call.answer(request.messages, **call.shown(tools, kwargs))
         return response
 
+    @_dispatcher.span
     async def achat_with_tools(
         self,
         tools: Sequence[BaseTool],
@@ -138,6 +142,7 @@ class Endpoints(FunctionCallingLLM):
         response: ChatResponse = await call.aanswer(request.messages, **call.shown(tools, kwargs))
         return response
 
+    @_dispatcher.span
     def stream_chat_with_tools(
         self,
         tools: Sequence[BaseTool],
@@ -155,6 +160,7 @@ class Endpoints(FunctionCallingLLM):
         chunks: ChatResponseGen = call.stream(request.messages, **call.shown(tools, kwargs))
         return chunks
 
+    @_dispatcher.span
     async def astream_chat_with_tools(
         self,
         tools: Sequence[BaseTool],

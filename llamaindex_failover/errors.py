@@ -8,13 +8,16 @@ inside a 200.
 from __future__ import annotations
 
 import re
+import traceback
 from dataclasses import replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
-from failover_core import Failover, FailoverError, FailureKind, OutputRejected, classify
+from failover_core import Failover, FailoverError, Failure, FailureKind, OutputRejected, classify
+from failover_core.failure import in_words
 
 _CUT_SHORT = re.compile(r"Response was terminated early: (\w+)")  # GoogleGenAI, for every reason but STOP
+_RESOLVERS = frozenset({"resolve_image", "resolve_document", "resolve_audio", "resolve_video"})
 _NOT_FILTERS = ("MAX_TOKENS", "OTHER", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS")
 
 
@@ -36,6 +39,16 @@ class ProviderReportedError(Exception):
 
 class TargetNotBuilt(FailoverError):
     """A target's factory failed; `__cause__` says how. That is no reason not to ask another target."""
+
+
+class AttachmentUnreadable(FailoverError):
+    """LlamaIndex could not read or download an image, a document or the like, on this side, before anybody was asked.
+    `__cause__` says why. That is no target's fault.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        told = f"an attachment of the request could not be read here: {in_words(error)}"
+        super().__init__(told, failure=Failure(FailureKind.LOCAL_ERROR, told, exception=error))
 
 
 def not_built(name: str, error: Exception) -> Exception:
@@ -67,11 +80,26 @@ def raise_reported(raw: Any) -> None:
 def true_error(error: Exception) -> Exception:
     """The error that an attempt's exception stands for; nearly all stand for themselves."""
     cut_short = _CUT_SHORT.search(str(error)) if isinstance(error, RuntimeError) else None
-    if cut_short is None:
+    if cut_short is not None:
+        return ended_early(cut_short[1])
+    if isinstance(error, FailoverError):
         return error
-    reason = cut_short[1]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code.co_name in _RESOLVERS and _is_of_llamaindex(frame) for frame, _ in frames):
+        return AttachmentUnreadable(error)
+    if isinstance(error, UnboundLocalError) and frames and _is_of_llamaindex(frames[-1][0]):
+        return OutputRejected("the stream was empty")  # LlamaIndex reports the last object after its loop
+    return error
+
+
+def ended_early(reason: str) -> OutputRejected:
+    """An answer of Gemini's that ended for another reason than that it was whole."""
     kind = FailureKind.INVALID_OUTPUT if reason in _NOT_FILTERS else FailureKind.CONTENT_FILTERED
     return OutputRejected(f"the answer was ended: {reason}", kind=kind)
+
+
+def _is_of_llamaindex(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith("llama_index.")
 
 
 class OwnErrors:
@@ -100,3 +128,5 @@ class OwnErrors:
             error.__class__ = both
         except TypeError:  # two classes whose instances are built differently, such as an OSError
             return
+        for name, value in vars(original).items():  # what handlers of the original read, such as `response`
+            vars(error).setdefault(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .adapter import LLMAdapter
@@ -16,13 +17,14 @@ def health_check_of(adapter: LLMAdapter) -> Callable[[], None] | None:
     if adapter.llm is not None and not adapter.family.official:
         return None
 
-    def health_check() -> None:
-        llm: Any = adapter.llm
-        family = adapter.family
-        if llm is None or family.provider is None or not family.official:
-            return
-        from failover_core.providers.free_calls import check  # loaded only by those who use health checks
+    return partial(_check, adapter)  # which can be pickled
 
-        check(family.provider, llm._get_client() if family is OPENAI else getattr(llm, "_client", None))
 
-    return health_check
+def _check(adapter: LLMAdapter) -> None:
+    llm: Any = adapter.llm
+    family = adapter.family
+    if llm is None or family.provider is None or not family.official:
+        return
+    from failover_core.providers.free_calls import check  # loaded only by those who use health checks
+
+    check(family.provider, llm._get_client() if family is OPENAI else getattr(llm, "_client", None))

@@ -14,6 +14,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+from llama_index.core.llms.callbacks import llm_chat_callback
 
 from failover_core import Target
 
@@ -28,6 +29,9 @@ class FunctionLLM(ChatOnly):
     def __init__(self, target: Target) -> None:
         super().__init__()
         self._target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FunctionLLM, (self._target,)
 
     @property
     def target(self) -> Target:
@@ -47,14 +51,17 @@ class FunctionLLM(ChatOnly):
             model_name=self._target.model or self._target.name,
         )
 
+    @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         assert self._target.call is not None
         return _response(self._target.call(list(messages)))
 
+    @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         assert self._target.acall is not None
         return _response(await self._target.acall(list(messages)))
 
+    @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse, None, None]:
         if self._target.stream is None:
             yield _whole(self.chat(messages))
@@ -65,6 +72,7 @@ class FunctionLLM(ChatOnly):
             text += response.delta or ""
             yield response
 
+    @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
         async def gen() -> AsyncGenerator[ChatResponse, None]:
             if self._target.astream is None:

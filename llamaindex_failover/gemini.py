@@ -2,8 +2,9 @@
 
 The class drops every chunk without content. So it drops the last chunk of many healthy streams, which carries only
 the finish reason, and the only chunk of a blocked prompt, which carries only the reason; and it raises where an
-answer has reached its token limit. Here its SDK client is mended from outside: an end is always visible, a blocked
-prompt is an error that says so, and an answer at its limit is an answer, as with every other provider.
+answer has reached its token limit; where it makes an object of the answer, it does not look at the end at all. Here
+its SDK client is mended from outside: an end is always visible, a blocked prompt is an error that says so, and an
+answer at its limit is an answer, as with every other provider, unless an object was to be made of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 from llama_index.core.llms import LLM
 
 from failover_core import FailureKind, OutputRejected
+
+from .errors import ended_early
+from .parsing import cut_at_the_limit, cut_off
 
 _MENDED = "_failover_mended"
 
@@ -34,11 +38,14 @@ def mend(llm: LLM) -> None:
     setattr(models, _MENDED, True)
 
 
-def completed(response: Any) -> Any:
+def completed(response: Any, *, for_object: bool = False) -> Any:
     """A response, or a chunk of one, whose end LlamaIndex will not overlook.
 
+    Args:
+        for_object: an object is to be made of it, without a look at its end.
+
     Raises:
-        OutputRejected: of kind content_filtered, when the prompt was blocked.
+        OutputRejected: the prompt was blocked; or there was a bad end that would not be seen.
     """
     feedback = getattr(response, "prompt_feedback", None)
     blocked = getattr(feedback, "block_reason", None)
@@ -53,6 +60,11 @@ def completed(response: Any) -> Any:
         return response
     from google.genai import types
 
+    if for_object:
+        if candidate.finish_reason == types.FinishReason.MAX_TOKENS:
+            raise cut_at_the_limit()
+        if candidate.finish_reason != types.FinishReason.STOP:
+            raise ended_early(candidate.finish_reason.name)
     has_parts = candidate.content is not None and bool(candidate.content.parts)
     if candidate.finish_reason == types.FinishReason.MAX_TOKENS:
         candidate.finish_message = candidate.finish_reason.name
@@ -66,7 +78,7 @@ def completed(response: Any) -> Any:
 def _mended_call(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def generate_content(*args: Any, **kwargs: Any) -> Any:
-        return completed(method(*args, **kwargs))
+        return completed(method(*args, **kwargs), for_object=_for_object(kwargs))
 
     return generate_content
 
@@ -74,7 +86,7 @@ def _mended_call(method: Callable[..., Any]) -> Callable[..., Any]:
 def _mended_acall(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     async def generate_content(*args: Any, **kwargs: Any) -> Any:
-        return completed(await method(*args, **kwargs))
+        return completed(await method(*args, **kwargs), for_object=_for_object(kwargs))
 
     return generate_content
 
@@ -82,8 +94,12 @@ def _mended_acall(method: Callable[..., Any]) -> Callable[..., Any]:
 def _mended_stream(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def generate_content_stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for_object, ended = _for_object(kwargs), False
         for chunk in method(*args, **kwargs):
-            yield completed(chunk)
+            ended = ended or _has_ended(chunk)
+            yield completed(chunk, for_object=for_object)
+        if for_object and not ended:
+            raise cut_off(streamed=True)
 
     return generate_content_stream
 
@@ -92,9 +108,23 @@ def _mended_astream(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     async def generate_content_stream(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         async def chunks() -> AsyncIterator[Any]:
+            for_object, ended = _for_object(kwargs), False
             async for chunk in await method(*args, **kwargs):
-                yield completed(chunk)
+                ended = ended or _has_ended(chunk)
+                yield completed(chunk, for_object=for_object)
+            if for_object and not ended:
+                raise cut_off(streamed=True)
 
         return chunks()
 
     return generate_content_stream
+
+
+def _for_object(kwargs: dict[str, Any]) -> bool:
+    """The class asks like this, with a dict, where it makes objects of what comes, and in no other place."""
+    config = kwargs.get("config")
+    return isinstance(config, dict) and config.get("response_schema") is not None
+
+
+def _has_ended(chunk: Any) -> bool:
+    return bool(chunk.candidates) and chunk.candidates[0].finish_reason is not None

@@ -53,6 +53,8 @@ def portable(messages: Sequence[ChatMessage], family: Family, model: str | None 
         _adapt(message, family)
         if family is GEMINI:
             _sign_foreign_calls(message, model)
+    if family is ANTHROPIC:  # which refuses a request with an empty turn
+        copies = [message for message in copies if message.blocks or message.role is not MessageRole.ASSISTANT]
     if family is not GEMINI:  # Gemini pairs calls and results by name as well, and Vertex wants the name for an id
         _make_ids_unique(copies)
     return copies
@@ -97,9 +99,8 @@ def _adapt(message: ChatMessage, family: Family) -> None:
 def _accepted(block: ContentBlock, family: Family) -> Iterator[ContentBlock]:
     """What of a block a family takes: the block itself, its content, or nothing."""
     match block:
-        case TextBlock(text=""):
-            if family is not GEMINI:  # whose class repeats the block before an empty one
-                yield block
+        case TextBlock(text=text) if not text.strip() and (family is ANTHROPIC or (family is GEMINI and not text)):
+            return  # Anthropic refuses it, and Gemini's class repeats the block before it
         case ThinkingBlock():
             if _is_own_thinking(block, family):
                 yield block

@@ -4,7 +4,8 @@ Each wrapped LLM reports its own call, to the callback managers and to the instr
 several attempts that would be several calls, some of them without an end. LlamaIndex offers no way to hold reports
 back, so a gate is put before the two places that all of them pass (`Dispatcher` and `CallbackManager`). It is open
 everywhere but inside an attempt, where reports are thrown away as a rule, and go on a tape where an attempt's own
-reports are the true ones, to be played back.
+reports are the true ones, to be played back. A third gate keeps an LLM's own system prompt out of structured output
+that has one of the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from types import MethodType
 from typing import Any
 from uuid import uuid4
 
+from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import DISPATCHER_SPAN_DECORATED_ATTR, Dispatcher
@@ -32,10 +35,12 @@ _UNHEARD: list[Report] = []
 """The tape of an attempt whose reports nobody will ask for: nothing is put on it."""
 
 _tape: ContextVar[list[Report] | None] = ContextVar("failover_llamaindex_tape", default=None)
+_unprompted: ContextVar[LLM | None] = ContextVar("failover_llamaindex_unprompted", default=None)
 _lock = Lock()
 _installed = False
 _dispatcher = get_dispatcher(__name__)
 _NO_ARGUMENTS = inspect.signature(lambda: None).bind()
+_EXTEND = "_extend_messages"  # by which every LLM puts its system prompt before messages
 _REPORTERS = llm_chat_callback.__code__.co_filename  # the decorators that report chats and completions
 
 
@@ -48,6 +53,7 @@ def install() -> None:
                 setattr(Dispatcher, name, _gated(getattr(Dispatcher, name)))
             for name in ("on_event_start", "on_event_end", "start_trace", "end_trace"):
                 setattr(CallbackManager, name, _gated(getattr(CallbackManager, name)))
+            setattr(LLM, _EXTEND, _without_own_prompt(getattr(LLM, _EXTEND)))
             _installed = True
 
 
@@ -68,23 +74,37 @@ def _gated(report: Callable[..., Any]) -> Callable[..., Any]:
     return gate
 
 
+def _without_own_prompt(extend: Callable[[LLM, list[ChatMessage]], list[ChatMessage]]) -> Callable[..., Any]:
+    @wraps(extend)
+    def gate(self: LLM, messages: list[ChatMessage]) -> list[ChatMessage]:
+        return messages if _unprompted.get() is self else extend(self, messages)
+
+    return gate
+
+
 class KeptBack:
     """A context in which nothing that is reported to LlamaIndex is heard. It can be entered again, for each chunk.
 
     Args:
         taped: keep the reports, on `tape`, to be played later.
+        unprompted: an LLM that does not put its own system prompt before messages in here.
     """
 
-    __slots__ = ("_token", "tape")
+    __slots__ = ("_llm", "_outer", "_token", "tape")
 
-    def __init__(self, *, taped: bool = False) -> None:
+    def __init__(self, *, taped: bool = False, unprompted: LLM | None = None) -> None:
         self.tape: list[Report] = [] if taped else _UNHEARD
+        self._llm = unprompted
 
     def __enter__(self) -> None:
         self._token = _tape.set(self.tape)
+        if self._llm is not None:
+            self._outer = _unprompted.set(self._llm)
 
     def __exit__(self, *exc_info: object) -> None:
         _tape.reset(self._token)
+        if self._llm is not None:
+            _unprompted.reset(self._outer)
 
 
 def without_reports(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,18 +11,18 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.types import PydanticProgramMode
 
-from failover_core import ConfigError, Failover, RequestInfo, Settings, Target
+from failover_core import ConfigError, Failover, RequestInfo, Settings
 from failover_core.policy.ranking import Policy
 from failover_core.settings import SETTING_NAMES
 
-from .families import OTHER
 from .instrumentation import install
 from .metadata import common_metadata
 from .requests import Endpoint, Request, info_of
-from .serialization import as_data, from_data
+from .serialization import as_data, from_data, picklable
 from .structured import StructuredEndpoints
-from .targets import adapter_of, as_targets
+from .targets import adapter_of, as_targets, default_settings
 
+_NOT_PICKLED = ("callback_manager", "rate_limiter")
 _ADOPTED = ("system_prompt", "query_wrapper_prompt", "output_parser", "messages_to_prompt", "completion_to_prompt")
 
 
@@ -34,9 +34,9 @@ class FailoverLLM(StructuredEndpoints):
             such as "anthropic:claude-sonnet-4-5", and core `Target`s (native ones, or functions that take the list of
             messages and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
         settings: the rules; see `failover_core.Settings`.
-        policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`.
+        policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`. None = "priority".
         failover: the `failover` of another `FailoverLLM`, of a `ChatFailover`, or a `Failover`: health is shared by the
-            targets' names. Its targets and settings hold where none are given.
+            targets' names. Its targets, settings and policy hold where none are given.
         show_attempts: report each attempt as a span of its own to LlamaIndex's instrumentation. By default one call is
             seen, whatever it took.
         kwargs: fields of any LlamaIndex LLM: `system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...
@@ -50,7 +50,7 @@ class FailoverLLM(StructuredEndpoints):
     """
 
     targets: tuple[Any, ...] = Field(default=(), exclude=True, repr=False, description="As they were given.")
-    settings: Any = Field(default=None, exclude=True, repr=False, description="A failover_core.Settings, or None.")
+    settings: Any = Field(default=None, exclude=True, repr=False, description="The failover_core.Settings in force.")
     policy: Any = Field(default="priority", exclude=True, repr=False, description="How targets are ranked.")
     show_attempts: bool = Field(default=False, description="Report each attempt as a span.")
 
@@ -59,14 +59,14 @@ class FailoverLLM(StructuredEndpoints):
     _wanted: frozenset[str] = PrivateAttr()
     _sized: bool = PrivateAttr()
     _thinking: bool = PrivateAttr()
-    _prompted: bool = PrivateAttr()
+    _adopted: dict[str, Any] = PrivateAttr()
     _payload: dict[str, Any] = PrivateAttr()
 
     def __init__(
         self,
         targets: Sequence[Any] = (),
         settings: Settings | None = None,
-        policy: str | Policy = "priority",
+        policy: str | Policy | None = None,
         failover: Failover | None = None,
         show_attempts: bool = False,
         **kwargs: Any,
@@ -74,26 +74,29 @@ class FailoverLLM(StructuredEndpoints):
         self._refuse_unknown(kwargs)
         if failover is None:
             made = as_targets(targets)
-            failover = Failover(made, settings if settings is not None else default_settings(made), policy)
-        elif targets or settings is not None:
+            settings = settings if settings is not None else default_settings(made)
+            failover = Failover(made, settings, policy if policy is not None else "priority")
+        elif targets or settings is not None or policy not in (None, failover.policy):
             made = as_targets(targets or failover.targets)
+            policy = policy if policy is not None else failover.policy
             failover = Failover(made, settings or failover.settings, policy, health_of=failover)
         adapters = [adapter_of(target) for target in failover.targets]
         llms = [adapter.llm for adapter in adapters if adapter.llm is not None]
         fields: dict[str, Any] = {
             "targets": tuple(targets) or failover.targets,
-            "settings": settings,
-            "policy": policy,
+            "settings": failover.settings,
+            "policy": failover.policy,
             "show_attempts": show_attempts,
         }
-        super().__init__(**fields, **{**_prompting_of(llms), **kwargs})
+        prompting = _prompting_of(llms)
+        super().__init__(**fields, **{**prompting, **kwargs})
+        self._adopted = {name: getattr(self, name) for name in prompting if name not in kwargs}
         self._failover = failover
         self._metadata = common_metadata(failover.targets)
         alone = len(failover.targets) == 1  # and then it speaks for itself
         self._wanted = frozenset() if alone else frozenset().union(*(target.lacks for target in failover.targets))
         self._sized = not alone and any(target.context_window_tokens is not None for target in failover.targets)
         self._thinking = any(adapter.facts is not None and adapter.facts.thinks for adapter in adapters)
-        self._prompted = bool(kwargs.get("system_prompt"))
         names = [target.name for target in failover.targets]
         self._payload = {"class_name": self.class_name(), **self._metadata.model_dump(), "targets": names}
         install()
@@ -131,8 +134,12 @@ class FailoverLLM(StructuredEndpoints):
         return [("targets", [target.name for target in self._failover.targets])]
 
     @property
-    def _own_system_prompt(self) -> bool:
-        return self._prompted and bool(self.system_prompt)
+    def _is_prompted(self) -> bool:
+        return bool(self.system_prompt) or not self._is_adopted("system_prompt")
+
+    def _is_adopted(self, name: str) -> bool:
+        """Is a field as the targets have it? Then it need not be told beside them."""
+        return name in self._adopted and self._adopted[name] is getattr(self, name)
 
     def _request(self, endpoint: Endpoint, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         return Request(endpoint, args, kwargs, spans=self.show_attempts)
@@ -144,7 +151,8 @@ class FailoverLLM(StructuredEndpoints):
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
         """This LLM as data, every secret left out; `from_dict` makes an LLM of it again."""
-        return {**super().to_dict(**kwargs), **as_data(self)}
+        fields = {name: value for name, value in super().to_dict(**kwargs).items() if not self._is_adopted(name)}
+        return {**fields, **as_data(self)}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> FailoverLLM:
@@ -161,25 +169,17 @@ class FailoverLLM(StructuredEndpoints):
         return cls(**{**from_data(data, with_targets="targets" not in kwargs), **kwargs})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled by its arguments, and as far as its targets can be; health starts afresh where it is loaded."""
-        return _rebuilt, (type(self), self._arguments())
+        """Pickled by its arguments; health starts afresh where it is loaded."""
+        return _rebuilt, (type(self), picklable(self._arguments()))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> FailoverLLM:
         """Health is shared by all copies; and most LLMs that have been used could not be copied."""
         return self.model_copy()
 
     def _arguments(self) -> dict[str, Any]:
-        fields = [name for name in type(self).model_fields if name not in ("callback_manager", "rate_limiter")]
-        return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-
-
-def default_settings(targets: Sequence[Target]) -> Settings:
-    """The usual ones. But what the only target says is passed on as it comes where nothing is known of its class:
-    nobody else could be asked, and an answer that looks empty may be all it has to say.
-    """
-    if len(targets) == 1 and adapter_of(targets[0]).family is OTHER:
-        return Settings(output_checks=False, hold_back_tokens=0, hold_back_s=0.0)
-    return Settings()
+        told = {name: getattr(self, name) for name in type(self).model_fields if not self._is_adopted(name)}
+        told["targets"] = self._failover.targets
+        return {name: value for name, value in told.items() if value is not None and name not in _NOT_PICKLED}
 
 
 def _rebuilt(cls: type[FailoverLLM], arguments: dict[str, Any]) -> FailoverLLM:

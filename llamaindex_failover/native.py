@@ -11,12 +11,14 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
 from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.llms.callbacks import llm_chat_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 
 from failover_core import Target
-from failover_core.providers import CallTool, ChatRequest, ResponseFormat, as_chat_request
+from failover_core.providers import TARGET_OPTIONS, CallTool, ChatRequest, ResponseFormat, as_chat_request
+from failover_core.providers.native import OPTION_NAMES
 
 from .chat_only import ChatOnly
 from .tools import selections, understood
@@ -40,10 +42,24 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
         super().__init__()
         self._target = target
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by what `Target.native` takes: connections stay where they are."""
+        chat, target = self._target.source, self._target
+        options = {name: getattr(target, name) for name in TARGET_OPTIONS}
+        if target.health_check == chat.health_check:
+            del options["health_check"]
+        options.update({name: getattr(chat.options, name) for name in OPTION_NAMES})
+        return _native_again, (f"{chat.provider}:{chat.model}", options)
+
     @property
     def target(self) -> Target:
         """The target behind it, as it was given."""
         return self._target
+
+    def health_check(self) -> None:
+        """The target's; see `Target.health_check`."""
+        if self._target.health_check is not None:
+            self._target.health_check()
 
     @classmethod
     def class_name(cls) -> str:
@@ -60,13 +76,17 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
         )
 
     # -- chat -------------------------------------------------------------------------------------------------
+    # An attempt at structured output learns from these reports how the answer behind an object has ended.
 
+    @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         return response_of(self._done(self._target.call)(self._request(messages, kwargs)))
 
+    @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         return response_of(await self._done(self._target.acall)(self._request(messages, kwargs)))
 
+    @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Generator[ChatResponse, None, None]:
         source = self._done(self._target.stream)(self._request(messages, kwargs))
         built = StreamedMessage()
@@ -76,6 +96,7 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
         finally:
             source.close()
 
+    @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> AsyncGenerator[ChatResponse, None]:
         source = self._done(self._target.astream)(self._request(messages, kwargs))
 
@@ -190,6 +211,10 @@ class NativeLLM(ChatOnly, FunctionCallingLLM):
                 yield current
 
         return gen()
+
+
+def _native_again(spec: str, options: dict[str, Any]) -> NativeLLM:
+    return NativeLLM(Target.native(spec, **options))
 
 
 def _with_schema(

@@ -19,13 +19,18 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from failover_core.output import Reading
+from failover_core.output import BREAKDOWNS, Reading
 
 FINISHED_OBJECT = "parsed"
+OBJECT_END: Any = object()
+"""Comes after the last of a stream's objects when it was whole: what has come before may always have been a part."""
+WRITTEN_ARGUMENTS = "_failover_written_arguments"
+"""Where a chunk keeps the JSON texts of its tool calls, if its class shows only what it has made of them."""
 NATIVE = "failover.native"
 """`raw["object"]` in the responses of native targets, whose `raw` is a dict with the fields of `Ending`."""
 
 _REFUSALS = frozenset({"content_filter", "refusal", "safety"})
+_OUTPUT_LIMITS = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 _USAGE_NAMES = {
     "prompt_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
@@ -58,6 +63,8 @@ class ResponseReader:
         elif isinstance(output, CompletionResponse):
             reading.text = output.text
             reading.has_content = bool(reading.text.strip())
+        else:
+            reading.finish_reason = FINISHED_OBJECT
         return reading
 
     def read_chunk(self, chunk: Any) -> Reading:
@@ -67,8 +74,8 @@ class ResponseReader:
             ending = ending_of(chunk.raw)
             text = chunk.delta or ""
             shown = bool(text) or (chunk.delta is None and bool(chunk.text))
-            return Reading(text, shown, False, ending.finish, ending.refusal, None, ending.usage, ending.model)
-        return Reading(has_content=True, finish_reason=FINISHED_OBJECT)
+            return Reading(text, shown, False, ending.finish, ending.refusal, ending.flaw, ending.usage, ending.model)
+        return Reading(finish_reason=FINISHED_OBJECT) if chunk is OBJECT_END else Reading(has_content=True)
 
     def plain_text(self, chunk: Any) -> str | None:
         """All of a chunk, where it is nothing but text; see `OutputReader`."""
@@ -114,7 +121,7 @@ def _read_chat(chunk: ChatResponse) -> Reading:
         has_tool_call=has_calls,
         finish_reason=ending.finish,
         refusal=refusal,
-        flaw=ending.flaw or (_flaw_in(calls) if ending.finish is not None else None),
+        flaw=ending.flaw or (_flaw_in(calls, chunk, ending.finish) if calls and ending.finish is not None else None),
         usage=ending.usage,
         model=ending.model,
     )
@@ -132,16 +139,31 @@ def _thinks(chunk: ChatResponse) -> bool:
     return thoughts and not chunk.message.content
 
 
-def _flaw_in(calls: list[ToolCallBlock]) -> str | None:
-    for call in calls:
-        if isinstance(call.tool_kwargs, str) and call.tool_kwargs.strip():
-            try:
-                fine = isinstance(json.loads(call.tool_kwargs), dict)
-            except ValueError:
-                fine = False
-            if not fine:
-                return f"the arguments of the call to {call.tool_name!r} are not a JSON object"
+def _flaw_in(calls: list[ToolCallBlock], chunk: ChatResponse, finish: str) -> str | None:
+    written: list[str] | None = chunk.__dict__.get(WRITTEN_ARGUMENTS)
+    if written is None:
+        written = [call.tool_kwargs for call in calls if isinstance(call.tool_kwargs, str)]
+    if not all(_is_an_object(text) for text in written if text.strip()):
+        names = ", ".join(dict.fromkeys(repr(call.tool_name) for call in calls))
+        return f"the arguments of the call to {names} are not a JSON object"
+    told = sum(1 for text in written if text.strip())
+    if told < len(calls) and stopped_at_its_limit(finish) and _get(chunk.raw, "object") != NATIVE:
+        return "the output limit was reached in the middle of a tool call"
     return None
+
+
+def stopped_at_its_limit(finish: str | None) -> bool:
+    """Is that a finish reason of an answer that was too long? Then a tool call in it is whole only if its arguments
+    came as text that parses: SDKs and LlamaIndex's classes make `{}`, or an object of less, of half a text.
+    """
+    return finish is not None and finish.lower() in _OUTPUT_LIMITS
+
+
+def _is_an_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 @dataclass(slots=True)
@@ -214,7 +236,10 @@ def _of_chat_completion(raw: Any, choices: list[Any]) -> Ending:
         refusal = _text(_get(said, "refusal"))
         if finish in _REFUSALS:
             refusal = refusal or finish
-    return Ending(finish, refusal, _usage(_get(raw, "usage")), _text(_get(raw, "model")))
+    flaw = None
+    if finish is not None and finish.lower() in BREAKDOWNS:
+        flaw, finish = f"the provider ended the answer with {finish!r}", None  # that is no end: another may go on
+    return Ending(finish, refusal, _usage(_get(raw, "usage")), _text(_get(raw, "model")), flaw)
 
 
 def _of_response_event(kind: str, event: Any) -> Ending:

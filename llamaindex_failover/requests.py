@@ -48,6 +48,7 @@ class Request:
         tapes: attempt number -> what the attempt reported to LlamaIndex, where that is to be told afterwards.
         spans: report every attempt as a span of its own.
         shown: the text that the answer has to go on from; "" for a fresh one.
+        prompted: the system prompt is in the messages, so that an LLM must not add one of its own.
     """
 
     endpoint: Endpoint
@@ -56,6 +57,7 @@ class Request:
     tapes: dict[int, Any] = field(default_factory=dict)
     spans: bool = False
     shown: str = ""
+    prompted: bool = False
 
     @property
     def messages(self) -> Sequence[ChatMessage]:
@@ -141,11 +143,10 @@ def _media_of(messages: Iterable[ChatMessage]) -> Iterable[str]:
 def _chars_of(request: Request) -> int:
     if request.endpoint == "complete":
         return len(request.args[0])
-    if request.endpoint == "structured_predict":
-        return sum(len(value) for value in request.kwargs.values() if isinstance(value, str))
-    return sum(
-        len(block.text) for message in request.messages for block in message.blocks if isinstance(block, TextBlock)
-    )
+    told = [block.text for message in request.messages for block in message.blocks if isinstance(block, TextBlock)]
+    if request.endpoint == "structured_predict":  # a template and what is put into it
+        told += [value for value in request.kwargs.values() if isinstance(value, str)]
+    return sum(map(len, told))
 
 
 def _with_tools(
@@ -154,9 +155,12 @@ def _with_tools(
     history, user = kwargs.get("chat_history"), kwargs.get("user_msg")
     messages = portable(history or [], family, model)
     if isinstance(user, ChatMessage):
-        (kwargs["user_msg"],) = portable([user], family, model)
+        adapted = portable([user], family, model)
         if family is ANTHROPIC:  # whose class takes a str only, and silently drops a message
-            messages.append(kwargs.pop("user_msg"))
+            messages += adapted
+            del kwargs["user_msg"]
+        else:
+            (kwargs["user_msg"],) = adapted
     if history is not None or messages:
         kwargs["chat_history"] = messages
     if "tool_choice" in kwargs and family.official:

@@ -5,9 +5,12 @@ LlamaIndex's own `to_dict` of an LLM shows its API key, and its `from_dict` know
 
 from __future__ import annotations
 
+import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +20,7 @@ from failover_core import ConfigError, Settings, Target
 from failover_core.redact import redact
 
 from .families import FUNCTION, GEMINI, NATIVE, family_of
-from .targets import adapter_of, wrap
+from .targets import adapter_of, default_settings, wrap
 
 if TYPE_CHECKING:
     from .llm import FailoverLLM
@@ -32,7 +35,7 @@ _NATIVE_OPTIONS = ("base_url", "timeout_s")
 def as_data(llm: FailoverLLM) -> dict[str, Any]:
     """Targets and settings as data: no secret, and nothing that JSON has no word for."""
     data: dict[str, Any] = {TARGETS: [_target_as_data(target) for target in llm.failover.targets]}
-    if llm.settings is not None:
+    if llm.settings != default_settings(llm.failover.targets):
         data[SETTINGS] = {name: value for name, value in asdict(llm.settings).items() if name != "validators"}
     if isinstance(llm.policy, str):
         data["policy"] = llm.policy
@@ -96,6 +99,33 @@ def _class_named(path: str) -> type[LLM]:
     if not (isinstance(found, type) and issubclass(found, LLM)):
         raise ConfigError(f"{path!r} is not an LLM of LlamaIndex")
     return found
+
+
+def picklable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments of a `FailoverLLM` where all of them can be pickled.
+
+    An error would not be heard: the LlamaIndex component that holds the LLM drops what cannot be pickled, and is given
+    OpenAI's default LLM where it is loaded. So the LLM arrives, and each of its targets fails with what went wrong.
+
+    Warns:
+        RuntimeWarning: for arguments that cannot be pickled.
+    """
+    try:
+        pickle.dumps(arguments)
+    except Exception as error:
+        told = f"a FailoverLLM that cannot be pickled was pickled ({error}): use functions at the top level of a module"
+        warnings.warn(told, RuntimeWarning, stacklevel=4)
+        return {"targets": [_lost(target, told) for target in arguments["targets"]]}
+    return arguments
+
+
+def _lost(target: Target, told: str) -> Target:
+    facts = {name: getattr(target, name) for name in ("model", "lacks", *_FACTS)}
+    return wrap(partial(_fail, told), target.name, **facts)
+
+
+def _fail(told: str) -> LLM:
+    raise ConfigError(told)
 
 
 def without_secrets(value: Any) -> Any:

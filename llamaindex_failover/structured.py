@@ -14,6 +14,7 @@ from .delivery import abegun, begun
 from .endpoints import Endpoints
 from .errors import OwnErrors
 from .instrumentation import play
+from .reader import OBJECT_END
 from .requests import Request
 
 
@@ -23,8 +24,8 @@ class StructuredEndpoints(Endpoints):
     """
 
     @property
-    def _own_system_prompt(self) -> bool:
-        """The system prompt was given to this LLM itself, so that no target adds it by its own doing."""
+    def _is_prompted(self) -> bool:
+        """The system prompt of this LLM is the one that counts, so that no target may add its own."""
         raise NotImplementedError
 
     def structured_predict(
@@ -90,17 +91,21 @@ class StructuredEndpoints(Endpoints):
         llm_kwargs: dict[str, Any] | None,
         prompt_args: dict[str, Any],
     ) -> Request:
-        if self.query_wrapper_prompt is not None or self._own_system_prompt:
+        if self.query_wrapper_prompt is not None or self._is_prompted:
             prompt = ChatPromptTemplate(self._extend_messages(prompt.format_messages(llm=self, **prompt_args)))
             prompt_args = {}
         told = {"llm_kwargs": llm_kwargs} if llm_kwargs else {}
-        return self._request("structured_predict", (output_cls, prompt), {**told, **prompt_args})
+        request = self._request("structured_predict", (output_cls, prompt), {**told, **prompt_args})
+        request.prompted = self._is_prompted
+        return request
 
     def _objects(self, request: Request) -> Generator[Any, None, None]:
         source = self.failover.stream(request, self._info(request))
         try:
             with OwnErrors(self.failover):
-                yield from source
+                for item in source:
+                    if item is not OBJECT_END:
+                        yield item
             self._tell(request, source.trace)
         finally:
             source.close()
@@ -110,7 +115,8 @@ class StructuredEndpoints(Endpoints):
         try:
             with OwnErrors(self.failover):
                 async for item in source:
-                    yield item
+                    if item is not OBJECT_END:
+                        yield item
             self._tell(request, source.trace)
         finally:
             await source.aclose()

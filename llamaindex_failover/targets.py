@@ -10,10 +10,11 @@ from typing import Any
 
 from llama_index.core.llms import LLM
 
-from failover_core import ConfigError, Failover, Target
+from failover_core import ConfigError, Failover, Settings, Target
 from failover_core.model import CALL_STYLES, TARGET_FIELDS
 
 from .adapter import LLMAdapter
+from .families import OTHER
 from .free_call import health_check_of
 
 OPTIONS = TARGET_FIELDS - {"name", *CALL_STYLES, "reader", "resume", "source"}
@@ -97,8 +98,10 @@ def _is_native(target: Target) -> bool:
 def _of_native(target: Target) -> Target:
     from .native import NativeLLM
 
+    llm = NativeLLM(target)
     lacks = target.lacks | _NOT_NATIVE.get(target.provider or "", frozenset())
-    return _adapted(replace(target, lacks=lacks), LLMAdapter(target.name, NativeLLM(target)), CALL_STYLES)
+    health_check = llm.health_check if target.health_check is not None else None
+    return _adapted(replace(target, lacks=lacks, health_check=health_check), LLMAdapter(target.name, llm), CALL_STYLES)
 
 
 def _of_functions(target: Target) -> Target:
@@ -118,6 +121,15 @@ def adapter_of(target: Target) -> LLMAdapter:
     if isinstance(target.source, LLMAdapter):
         return target.source
     raise _not_ours(target)
+
+
+def default_settings(targets: Sequence[Target]) -> Settings:
+    """The usual ones. But what the only target says is passed on as it comes where nothing is known of its class:
+    nobody else could be asked, and an answer that looks empty may be all it has to say.
+    """
+    if len(targets) == 1 and adapter_of(targets[0]).family is OTHER:
+        return Settings(output_checks=False, hold_back_tokens=0, hold_back_s=0.0)
+    return Settings()
 
 
 def _not_ours(target: Target) -> ConfigError:

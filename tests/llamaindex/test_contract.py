@@ -206,6 +206,17 @@ def test_a_failover_can_be_shared() -> None:
     assert two.chat(HELLO).message.content == "fake"
 
 
+def test_what_a_shared_failover_does_is_told_and_kept() -> None:
+    rules = Settings(deadline_s=7.0)
+    one = FailoverLLM([FakeLLM(), FakeLLM()], settings=rules, policy="weighted")
+    for two in (FailoverLLM(failover=one.failover), FailoverLLM([FakeLLM(), FakeLLM()], failover=one.failover)):
+        for twin in (two, FailoverLLM.from_dict(two.to_dict()), pickle.loads(pickle.dumps(two))):
+            assert twin.settings == rules == twin.failover.settings
+            assert twin.policy == "weighted" == twin.failover.policy
+    assert FailoverLLM(failover=one.failover, policy="priority").failover.policy == "priority"
+    assert "failover_settings" not in FailoverLLM([FakeLLM()]).to_dict(), "the usual ones may change"
+
+
 def test_health_is_shared_by_name() -> None:
     one = FailoverLLM([wrap(dead(), "x"), FakeLLM(says="one")], settings=QUICK)
     there = dead()
@@ -391,9 +402,14 @@ def test_the_callers_own_mistake_is_not_sent_around() -> None:
 
 @pytest.mark.parametrize("style", ["chat", "stream_chat"])
 def test_the_error_of_an_only_target_can_still_be_caught_as_its_own(style: str) -> None:
+    down = Down("503 Service Unavailable")
+    down.request, down.trace = "the request", "a trace of their own"  # type: ignore[attr-defined]
     with pytest.raises(Down) as caught:
-        list(getattr(FailoverLLM([dead()], settings=QUICK), style)(HELLO))
+        list(getattr(FailoverLLM([FakeLLM(says=down)], settings=QUICK), style)(HELLO))
     assert isinstance(caught.value, AllTargetsFailed)
+    assert caught.value.request == "the request", "what its handlers read"
+    assert caught.value.trace is not None
+    assert caught.value.attempts[0].failure is not None
     with pytest.raises(AllTargetsFailed) as both:
         FailoverLLM([dead(), dead()], settings=QUICK).chat(HELLO)
     assert not isinstance(both.value, Down)
@@ -431,8 +447,6 @@ def test_pickle_where_the_targets_can() -> None:
     assert Settings(max_attempts=2) == twin.failover.settings
     assert twin.system_prompt == "Hm."
     assert twin.failover is not llm.failover
-    with pytest.raises((pickle.PicklingError, AttributeError)):
-        pickle.dumps(FailoverLLM([lambda: FakeLLM()]))
 
 
 def test_copies_share_their_health_even_where_the_llms_inside_cannot_be_copied(

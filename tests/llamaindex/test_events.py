@@ -203,6 +203,47 @@ def test_tools_are_told_in_the_form_that_displays_know(report: Report) -> None:
     assert [shown["function"]["name"] for shown in start.additional_kwargs["tools"]] == ["tool"]
 
 
+TOOLS: dict[str, Callable[[Any], Any]] = {
+    "chat_with_tools": lambda llm: llm.chat_with_tools([TOOL], user_msg="call it"),
+    "stream_chat_with_tools": lambda llm: _drain(llm.stream_chat_with_tools([TOOL], user_msg="call it")),
+}
+
+
+async def _astream_chat_with_tools(llm: Any) -> Any:
+    return await _adrain(await llm.astream_chat_with_tools([TOOL], user_msg="call it"))
+
+
+ATOOLS: dict[str, Callable[[Any], Any]] = {
+    "achat_with_tools": lambda llm: llm.achat_with_tools([TOOL], user_msg="call it"),
+    "astream_chat_with_tools": _astream_chat_with_tools,
+}
+
+
+def check_one_span(style: str, report: Report) -> None:
+    assert {f"FailoverLLM.{style}": ""} == report.opened
+    assert {f"FailoverLLM.{style}"} == {_name(event.span_id) for event in report.events}
+    assert 1 == report.names["LLMChatStartEvent"] == report.names["LLMChatEndEvent"]
+
+
+@pytest.mark.parametrize("style", TOOLS)
+def test_a_call_with_tools_has_a_span(style: str, report: Report) -> None:
+    TOOLS[style](FailoverLLM(failing_first(), settings=QUICK))
+    check_one_span(style, report)
+    with pytest.raises(Exception, match="503"):
+        TOOLS[style](FailoverLLM([FakeLLM(says=Down("503"))], settings=QUICK))
+    assert [f"FailoverLLM.{style}"] == report.dropped
+    assert report.names["SpanDropEvent"] == 1
+
+
+@pytest.mark.parametrize("style", ATOOLS)
+async def test_a_call_with_tools_has_a_span_on_asyncio(style: str, report: Report) -> None:
+    await ATOOLS[style](FailoverLLM(failing_first(), settings=QUICK))
+    check_one_span(style, report)
+    with pytest.raises(Exception, match="503"):
+        await ATOOLS[style](FailoverLLM([FakeLLM(says=Down("503"))], settings=QUICK))
+    assert [f"FailoverLLM.{style}"] == report.dropped
+
+
 def test_targets_own_callback_managers_stay_silent_during_attempts() -> None:
     own = Callbacks()
     target = FakeLLM(callback_manager=CallbackManager([own]))
@@ -258,6 +299,12 @@ def test_structured_output_is_told_as_the_target_that_answered_tells_it(report: 
     assert callbacks.starts == callbacks.ends
     assert report.opened["Structured.structured_predict"] == "FailoverLLM.structured_predict"
     assert report.opened["Structured.chat"] == "Structured.structured_predict"
+
+
+def test_structured_output_of_a_function_is_told(report: Report) -> None:
+    llm = FailoverLLM([Target("mine", call=lambda messages: '{"a": 2}')])
+    assert Whole(a=2) == llm.structured_predict(Whole, PromptTemplate("{words}"), words="one")
+    assert 1 == report.names["LLMChatStartEvent"] == report.names["LLMChatEndEvent"]
 
 
 def test_native_and_plain_targets_are_told_like_all_others(report: Report) -> None:

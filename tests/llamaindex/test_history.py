@@ -40,6 +40,21 @@ def kinds(message: ChatMessage) -> list[str]:
     return [block.block_type for block in message.blocks]
 
 
+def test_anthropic_gets_no_empty_turns_and_no_empty_texts() -> None:
+    messages = [
+        ChatMessage("hi"),
+        assistant(TextBlock(text="")),
+        assistant(TextBlock(text=" \n"), call("c1")),
+        result("c1", ""),
+        ChatMessage("bye"),
+    ]
+    asked, calling, answered, last = portable(messages, ANTHROPIC)
+    assert (asked.content, last.content) == ("hi", "bye")
+    assert kinds(calling) == ["tool_call"]
+    assert (answered.role, answered.blocks) == (MessageRole.TOOL, [])
+    assert len(portable(messages, OPENAI)) == len(messages)
+
+
 @pytest.mark.parametrize("family", (*FAMILIES, OTHER), ids=lambda family: family.name)
 def test_the_callers_messages_stay_as_they_are(family: Family) -> None:
     messages = [

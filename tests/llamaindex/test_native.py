@@ -18,7 +18,9 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
 
 from failover_core import ConfigError, Settings, Target
 from failover_core.providers import (
@@ -53,6 +55,12 @@ def add(a: int, b: int = 1) -> int:
 
 
 ADD = FunctionTool.from_defaults(add)
+
+
+class Sum(BaseModel):
+    """A sum."""
+
+    total: int
 
 
 # -- translation --------------------------------------------------------------------------------------------------
@@ -170,6 +178,20 @@ def test_tokens_are_counted(kind: str, first: ProviderServer, llms: Shop) -> Non
     (count,) = tokens.llm_token_counts
     assert response.raw["usage"]["input_tokens"] == count.prompt_token_count
     assert response.raw["usage"]["output_tokens"] == count.completion_token_count > 5
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+@pytest.mark.parametrize("lacks", [set(), {"json_schema"}])
+def test_tokens_of_structured_output_are_counted(kind: str, lacks: set[str], llms: Shop) -> None:
+    tokens = TokenCountingHandler(tokenizer=str.split)
+    with ProviderServer() as server:
+        target = llms.make(kind, server, lacks=lacks)
+        llm = FailoverLLM([target], callback_manager=CallbackManager([tokens]))
+        llm.structured_predict(Sum, PromptTemplate("Add {a}."), a="1 and 2")
+        (count,) = tokens.llm_token_counts
+        assert count.total_token_count > 0
+        list(llm.stream_structured_predict(Sum, PromptTemplate("Add {a}."), a="1 and 2"))
+        assert len(tokens.llm_token_counts) == 2
 
 
 @pytest.mark.parametrize("kind", ["anthropic:", "google:"])  # OpenAI's chat API shows no reasoning

@@ -10,12 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, CompletionResponse
 from llama_index.core.tools import FunctionTool
 
 from failover_core import RequestRejected, Settings
 from failover_core.testing import ProviderServer, ToolCall, faults
 from llamaindex_failover import FailoverLLM
+from llamaindex_failover.reader import ResponseReader, ending_of
 from llamaindex_targets import WRAPPED, Shop
 
 ONCE = Settings(same_target_retries=0)
@@ -55,6 +56,17 @@ def test_what_is_not_a_whole_answer_goes_to_the_next(
     *_, last = llm.stream_chat(MESSAGES)
     assert last.message.content == SECOND
     assert last.additional_kwargs["failover"]["switched"]
+
+
+@pytest.mark.parametrize("reason", ["error", "ERROR", "insufficient_system_resource", "abort"])
+def test_a_provider_that_says_it_broke_off_has_not_answered(reason: str) -> None:
+    said = {"choices": [{"finish_reason": reason, "message": {"content": "half"}}]}
+
+    ending = ending_of(said)
+
+    assert ending.finish is None and reason in str(ending.flaw)
+    half = CompletionResponse(text="half", delta="half", raw=said)
+    assert ResponseReader().read(half).flaw == ResponseReader().read_chunk(half).flaw == ending.flaw
 
 
 @pytest.mark.parametrize("kind", WRAPPED)

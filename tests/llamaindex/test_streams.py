@@ -174,6 +174,20 @@ async def test_an_abandoned_stream_is_closed_at_once_on_asyncio() -> None:
     assert (health.in_flight, health.failed, health.suspicion) == (0, 0, 0.0)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_last_chunk_carries_the_trace_when_it_is_received(kind: str, allms: Shop) -> None:
+    """Also where the usage comes in a chunk after the one with the finish mark."""
+    counting: dict[str, Any] = {"additional_kwargs": {"stream_options": {"include_usage": True}}}
+    with ProviderServer(TEXT) as server:
+        llm = FailoverLLM([allms.make(kind, server, **(counting if kind == "OpenAI" else {})), FakeLLM()])
+        at_receipt = ["failover" in chunk.additional_kwargs for chunk in llm.stream_chat(MESSAGES)]
+        assert at_receipt == [False] * (len(at_receipt) - 1) + [True]
+        stream = await llm.astream_chat(MESSAGES)
+        at_receipt = ["failover" in chunk.additional_kwargs async for chunk in stream]
+        assert at_receipt == [False] * (len(at_receipt) - 1) + [True]
+        assert "".join(chunk.delta or "" for chunk in llm.stream_chat(MESSAGES)) == TEXT
+
+
 def test_completion_chunks_carry_the_trace_on_the_last_one() -> None:
     *rest, last = FailoverLLM([FakeLLM(says=["a", "b"])]).stream_complete("hello")
     assert isinstance(last, CompletionResponse)
