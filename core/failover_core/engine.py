@@ -20,13 +20,22 @@ from .limits import HOPELESS_STALL_S, stall_limit_s
 from .live import Desk, Live
 from .model import RequestInfo
 from .output import Finished
-from .patience import has_begun, look_at_pace, next_wait, overdue, pace_look_s, said_all, why_given_up
+from .patience import (
+    has_begun,
+    look_at_pace,
+    next_wait,
+    overdue,
+    pace_look_s,
+    refusal_decides_s,
+    said_all,
+    why_given_up,
+)
 from .policy.guards import Style
 from .policy.ranking import Snapshot, policy_failure
 from .route import Route
 from .stream.inlet import Inlet
 from .stream.relay import Relay
-from .takeover import can_rephrase, go_on_after, taken_over
+from .takeover import can_go_on, go_on_after, may_change_hands, taken_over
 from .trace import RouteTrace, Verdict
 
 
@@ -112,15 +121,15 @@ def compete(route: Route) -> Generator[Effect, Any, Live]:
             yield from _settle(route, route.live[event.number], event)
         for live in route.live.values():
             if live.ended or (live.inlet is not None and live.inlet.ready(route.now)):
-                route.refusal = route.give_up_s = None
+                route.refusal = None
                 return live
 
 
 def _time_passed(route: Route) -> Generator[Effect, Any, None]:
     if route.past_deadline():
         raise deadline_error(route, shown=route.shown)
-    if route.give_up_s is not None and route.now >= route.give_up_s:
-        route.decided_by = route.refusal
+    if route.refusal is not None and route.now >= refusal_decides_s(route, route.refusal):
+        route.decided_by = route.refusal.failure
         raise final_error(route)
     for live in said_all(route):
         number = live.attempt.number
@@ -258,27 +267,6 @@ def watch_silence(route: Route, live: Live, relay: Relay, stall_s: float) -> Non
         relay.stall_s = max(stall_s, HOPELESS_STALL_S)
     else:
         relay.not_before_s = backup_s
-
-
-def can_go_on(route: Route, live: Live) -> bool:
-    """Could another target take over now?"""
-    return may_change_hands(route, live) and route.has_backup()
-
-
-def may_change_hands(route: Route, live: Live) -> bool:
-    """May another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
-    never with tools or structured output under way, and as the settings say: by going on, where somebody can be asked
-    to, or by starting over.
-    """
-    inlet = live.inlet
-    if inlet is None or inlet.opaque:
-        return False
-    if not inlet.seen:
-        return not inlet.has_tool_call or inlet.withholds
-    if route.info.structured or inlet.has_tool_call:
-        return False
-    midstream = route.desk.settings.midstream
-    return midstream == "replace" or (midstream == "resume" and can_rephrase(route))
 
 
 def drop_losers(route: Route, winner: Live) -> Generator[Effect, Any, None]:

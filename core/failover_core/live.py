@@ -112,6 +112,17 @@ class Live:
         return self.began_s + after_s if after_s < limit.seconds else None
 
 
+@dataclass(slots=True)
+class Refusal:
+    """What a target said, at `at_s`, that was only asked since an earlier attempt was late. It decides when that one
+    fails, or has been silent for another `patience_s`: as long as the request had taken by then.
+    """
+
+    failure: Failure
+    at_s: float
+    patience_s: float
+
+
 def durations_of(live: Live, info: RequestInfo, now: float) -> list[tuple[HabitKey, float]]:
     """What a good answer teaches: seconds to the answer, or to the first content; then its pace."""
     elapsed_s, inlet = now - live.began_s, live.inlet

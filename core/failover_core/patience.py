@@ -14,7 +14,7 @@ from .events import AttemptOverdue
 from .health.habits import SURE_SAMPLES
 from .health.suspicion import LOOKS, RACE_NATS
 from .limits import gap_key, habit_key, size_of, stall_limit_s
-from .live import Live
+from .live import Live, Refusal
 from .route import Route
 from .stream.inlet import LAST_WORDS_S
 
@@ -28,8 +28,9 @@ def next_wait(route: Route) -> Wait:
     until_s, holding = route.deadline_s, False
     if route.retry is not None and (until_s is None or route.retry[1] < until_s):
         until_s = route.retry[1]
-    if route.give_up_s is not None and (until_s is None or route.give_up_s < until_s):
-        until_s = route.give_up_s
+    if route.refusal is not None:
+        decides_s = refusal_decides_s(route, route.refusal)
+        until_s = decides_s if until_s is None else min(until_s, decides_s)
     for live in route.live.values():
         time_s = live.inlet.release_at_s() if live.inlet is not None else None
         if time_s is None:
@@ -45,6 +46,15 @@ def next_wait(route: Route) -> Wait:
         again_s = _knock_s(route)
         until_s = again_s if until_s is None or (again_s is not None and again_s < until_s) else until_s
     return Wait(until_s)
+
+
+def refusal_decides_s(route: Route, refusal: Refusal) -> float:
+    """When those who may still answer have been silent for too long."""
+    heard_s = refusal.at_s
+    for live in route.live.values():
+        if live.inlet is not None and live.inlet.progress_s is not None:
+            heard_s = max(heard_s, live.inlet.progress_s)
+    return heard_s + refusal.patience_s
 
 
 def _knock_s(route: Route) -> float | None:
@@ -111,6 +121,9 @@ def overdue(route: Route) -> Iterator[Live]:
             continue
         if live.inlet is not None and live.inlet.release_at_s() is not None:
             continue
+        if live.attempt.overdue:  # held to a given `stall_s`
+            yield live
+            continue
         elapsed_s = route.now - live.began_s
         if live.look_s() is not None:
             if not _too_silent(route, live):
@@ -126,7 +139,7 @@ def why_given_up(route: Route, live: Live) -> str | None:
     """What an overdue attempt fails with; None where it is raced instead, or may still be waited for."""
     if live.limit is not None and live.limit.kills:
         return f"no answer in {live.limit.seconds:.1f} s"
-    if _is_held_to_stall_s(route, live) and len(route.live) == 1 and route.backup_from_s() is None:
+    if _is_held_to_stall_s(route, live) and _nobody_is_left(route):
         return f"silent for {route.desk.settings.stall_s:.1f} s inside the stream"
     return None
 
@@ -137,13 +150,12 @@ def _is_held_to_stall_s(route: Route, live: Live) -> bool:
 
 
 def _due_s(route: Route, live: Live) -> float | None:
-    """When an attempt that has shown nothing yet is over, looked at or overdue; None = never, or overdue already."""
+    """When an attempt that has shown nothing yet is over, looked at, overdue or given up; None = never."""
     inlet = live.inlet
     if inlet is not None and inlet.said_all_s is not None:
         return inlet.said_all_s + LAST_WORDS_S
-    if live.attempt.overdue:
-        return None
-    if live.limit is None and not _is_held_to_stall_s(route, live):
+    held = _is_held_to_stall_s(route, live)
+    if not held and (live.attempt.overdue or live.limit is None):
         return None
     look_s = live.look_s()
     if look_s is not None:
@@ -155,8 +167,17 @@ def _due_s(route: Route, live: Live) -> float | None:
         due_s = live.began_s + live.limit.seconds
     if due_s > route.now:
         return due_s
+    if live.attempt.overdue:
+        return due_s if _nobody_is_left(route) else None
     backup_s = route.backup_from_s()  # to be late means nothing while there is nobody else to ask
-    return due_s if backup_s is None and _is_held_to_stall_s(route, live) else backup_s
+    return due_s if held and backup_s is None else backup_s
+
+
+def _nobody_is_left(route: Route) -> bool:
+    """All who are under way are overdue, and there is nobody else to ask."""
+    if route.retry is not None or route.backup_from_s() is not None:
+        return False
+    return all(live.attempt.overdue for live in route.live.values())
 
 
 def _too_silent(route: Route, live: Live) -> bool:

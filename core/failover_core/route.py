@@ -19,7 +19,7 @@ from .health.book import Permit
 from .health.breaker import PROBE
 from .health.suspicion import LOOKS, RACE_NATS
 from .limits import habit_key, limit_for, races
-from .live import Desk, Live, durations_of
+from .live import Desk, Live, Refusal, durations_of
 from .model import RequestInfo, Target
 from .output import Finished
 from .policy.guards import Style, roomier
@@ -65,8 +65,7 @@ class Route:
         self.broken: Live | None = None
         self.last_failure: Failure | None = None
         self.decided_by: Failure | None = None
-        self.refusal: Failure | None = None  # of a target that was only asked since an earlier attempt was late
-        self.give_up_s: float | None = None  # then the refusal decides
+        self.refusal: Refusal | None = None
         self._request = request
         tokens = (info.prompt_tokens or 0) + (info.max_output_tokens or 0)
         self.choice = Choice(desk, trace, candidates, tokens, streaming=self.streaming)
@@ -234,7 +233,7 @@ class Route:
             self.decided_by = failure
             verdict = Verdict.RAISE
         elif self.refusal is not None:
-            self.decided_by = None if len(self.live) > 1 else self.refusal
+            self.decided_by = None if len(self.live) > 1 else self.refusal.failure
         elif after_showing is None and self._plan_retry(live, failure):
             verdict = Verdict.RETRY
         elif after_showing is None and rule.same_target and races(self.desk.settings, self.info):
@@ -246,14 +245,14 @@ class Route:
 
     def _is_refused(self, live: Live, failure: Failure) -> bool:
         """Does this failure end the request? Not while an earlier attempt may still answer, as it would have done had
-        nobody else been asked. As long again as the request has taken so far is waited for that.
+        nobody else been asked.
         """
         our_own_words = bool(self.continues) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
         if may_go_on(failure.kind, self.desk.settings) or our_own_words:
             return False
         earlier = any(number < live.attempt.number for number in self.live)
         if earlier and live.attempt.why != "hedge" and self.refusal is None:  # nobody needed a hedge
-            self.refusal, self.give_up_s = failure, 2.0 * self.now - self._began_s
+            self.refusal, self.retry = Refusal(failure, self.now, self.now - self._began_s), None
         return not earlier
 
     def _plan_retry(self, live: Live, failure: Failure) -> bool:

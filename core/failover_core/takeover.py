@@ -9,9 +9,25 @@ from .route import Route
 from .trace import Seam, StreamRestarted
 
 
-def can_rephrase(route: Route) -> bool:
-    """Is there a target left that can be asked to go on from shown text?"""
-    return route.choice.any_left(_can_resume)
+def can_go_on(route: Route, live: Live) -> bool:
+    """Could another target take over now?"""
+    return may_change_hands(route, live) and route.has_backup()
+
+
+def may_change_hands(route: Route, live: Live) -> bool:
+    """May another target take over? Always while nothing but reasoning has been seen; after that only for plain text,
+    never with tools or structured output under way, and as the settings say: by going on, where somebody can be asked
+    to, or by starting over.
+    """
+    inlet = live.inlet
+    if inlet is None or inlet.opaque:
+        return False
+    if not inlet.seen:
+        return not inlet.has_tool_call or inlet.withholds
+    if route.info.structured or inlet.has_tool_call:
+        return False
+    midstream = route.desk.settings.midstream
+    return midstream == "replace" or (midstream == "resume" and route.choice.any_left(_can_resume))
 
 
 def go_on_after(route: Route, shown: str, broken: Live) -> None:

@@ -33,6 +33,7 @@ from failover_core.drivers.aio_tasks import CLEANUP_S
 from failover_core.drivers.workers import WORKERS
 from failover_core.drivers.world import MAX_WAITING_CHUNKS
 from failover_core.events import AttemptEnded
+from failover_core.output import PlainReader, Reading
 from failover_core.testing.clock import VirtualLoop
 
 PATIENCE_S = 5.0
@@ -1435,6 +1436,53 @@ def test_a_deadline_holds_for_chunks_that_wait_for_a_slow_reader() -> None:
         assert 8 <= len(shown) <= 11
 
     run(main)
+
+
+class Outcome(BaseException):
+    """As test libraries raise it."""
+
+
+def test_what_is_no_exception_ends_the_stream_that_raises_it() -> None:
+    async def outcome(request: Any) -> AsyncIterator[str]:
+        yield "a word "
+        raise Outcome
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)  # the task tells it, too
+        with pytest.raises(StreamInterrupted, match="Outcome"):
+            async for _ in Failover([Target("a", astream=outcome)], Settings(hold_back_tokens=0)).astream("hi"):
+                pass
+
+    asyncio.run(main())
+
+
+def test_a_slow_reader_is_not_a_silent_target_where_chunks_are_withheld() -> None:
+    async def tool_call(request: Any) -> AsyncIterator[Any]:
+        yield "a text that is long enough to be shown at once, so that the stream is trusted, and then some more words"
+        for _ in range(3 * MAX_WAITING_CHUNKS):
+            yield ToolDelta()
+            await asyncio.sleep(0.01)
+
+    async def main() -> None:
+        routes = Failover([Target("a", astream=tool_call, reader=ToolReader())], Settings(stall_s=2.0))
+        count = 0
+        async for _ in routes.astream("hi"):
+            await asyncio.sleep(3.0 if count == 0 else 0.0)
+            count += 1
+        assert count == 1 + 3 * MAX_WAITING_CHUNKS
+        assert routes.health()["a"].failed == 0
+
+    run(main)
+
+
+class ToolDelta:
+    pass
+
+
+class ToolReader(PlainReader):
+    def read_chunk(self, chunk: Any) -> Reading:
+        is_tool = isinstance(chunk, ToolDelta)
+        return Reading(text="" if is_tool else chunk, has_content=True, has_tool_call=is_tool)
 
 
 def test_the_record_of_a_request_that_was_left_says_how_long_it_took() -> None:

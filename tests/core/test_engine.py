@@ -396,6 +396,30 @@ def test_a_refusal_of_the_second_decides_when_the_first_has_been_silent_for_as_l
     assert request.verdicts == [("a", "first", "cancelled"), ("b", "overdue", "next")]
 
 
+def test_a_refusal_of_the_second_waits_for_a_first_that_is_speaking() -> None:
+    request = Stepper(failover_of("a", "b"), "stream", RequestInfo(json="any", structured=True))
+    make_overdue(request)
+    request.fails("b", REFUSED)
+    for _ in range(20):
+        request.sends("a", "1", after_s=5.0)
+    assert not request.done
+    request.sends("a", Finish())
+    request.ends("a")
+    assert (request.error, request.emitted[0]) == (None, "1")
+
+
+def test_a_retry_that_was_planned_before_a_refusal_is_dropped() -> None:
+    request = Stepper(failover_of("a", "b", "c"))
+    make_overdue(request)
+    make_overdue(request)
+    request.fails("c", DOWN)
+    assert request.verdicts[2] == ("c", "overdue", "retry")
+    request.fails("b", REFUSED)
+    request.times_out()
+    assert request.started == ["a", "b", "c"]
+    assert isinstance(request.error, RequestRejected)
+
+
 def test_a_stream_that_has_won_after_a_refusal_may_be_gone_on_with() -> None:
     request = Stepper(failover_of("a", "b", "c", hold_back_tokens=1, hold_back_s=0.0), "stream")
     request.times_out()
@@ -470,6 +494,19 @@ def test_a_given_stall_s_holds_for_the_last_one_too() -> None:
     assert isinstance(request.error, AllTargetsFailed)
     assert "silent for 5.0 s inside the stream" in str(request.error)
     assert request.cancelled == ["a"]
+
+
+def test_a_given_stall_s_holds_for_all_who_have_raced() -> None:
+    request = Stepper(failover_of("a", "b", stall_s=5.0), "stream", JSON)
+    request.sends("a", '{"a": ')
+    request.times_out()
+    request.sends("b", '{"b": ')
+    assert request.cancelled == [], "the first may still be the first"
+    while not request.done:
+        request.times_out()
+    assert isinstance(request.error, AllTargetsFailed)
+    assert request.now == START_S + 10.0
+    assert sorted(request.cancelled) == ["a", "b"]
 
 
 def test_a_given_stall_s_is_raced_where_somebody_is_left() -> None:

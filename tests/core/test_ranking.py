@@ -193,6 +193,7 @@ def pops(candidates: Any, snapshot: Snapshot, request: RequestInfo) -> Any:
         (reversed_, ["c", "b", "a"]),
         (in_place, ["c", "b", "a"]),
         (endless, ["a", "b", "c"]),
+        (lambda candidates, snapshot, request: cycle(candidates[:1]), ["a"]),
         (lambda candidates, *_: iter(candidates), ["a", "b", "c"]),
         (lambda candidates, *_: [candidates[2]] * 3 + list(candidates), ["c", "a", "b"]),
         (lambda candidates, *_: dict.fromkeys(candidates), ["a", "b", "c"]),

@@ -139,6 +139,9 @@ async def make_stream(attempt: Attempt, inbox: Inbox, abandoned: Abandoned) -> N
             event = Ended(number, now())
         except (Exception, asyncio.CancelledError) as error:  # a target may raise CancelledError of its own
             event = Failed(number, error, now())
+        except BaseException as error:  # Ctrl-C, or what a test library raises: the reader must not wait for ever
+            attempt.ended(Failed(number, error, now()))
+            raise
         attempt.ended(event)
     finally:
         await aclose(chunks)

@@ -83,7 +83,7 @@ class Tasks:
         attempt = self._running.pop(number, None)
         if attempt is not None:
             attempt.tell = None
-            if attempt.task is not None:
+            if attempt.task is not None and not attempt.task.cancelling():  # twice would hit its cleanup
                 attempt.task.cancel()
 
     def end_all(self) -> None:
@@ -140,4 +140,7 @@ async def make_call(attempt: Attempt, abandoned: Abandoned) -> None:
         event = Returned(start.number, await call(start, abandoned), now())
     except (Exception, asyncio.CancelledError) as error:  # a target may raise CancelledError of its own
         event = Failed(start.number, error, now())
+    except BaseException as error:
+        attempt.ended(Failed(start.number, error, now()))
+        raise
     attempt.ended(event)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from math import exp, inf, log
 from operator import attrgetter
 
@@ -20,6 +21,7 @@ from ..model import RequestInfo, Target, is_async
 
 FORGET_PACE_S = 60.0
 COMPARED, DRAWN = 16, 8
+MAX_LOOKED_AT = 10_000  # of what a policy returns: it may be an iterator that never ends
 USUAL_PROMPT_TOKENS = 1000
 USUAL_OUTPUT_TOKENS = 500
 
@@ -163,12 +165,10 @@ def _checked(policy: Policy) -> Policy:
         if not isinstance(order, Iterable):
             raise TypeError(f"a policy must return the candidates in order, not {order!r:.80}")
         known, chosen = {target.name: target for target in candidates}, dict[str, Target]()
-        for one in order:
+        for one in islice(order, MAX_LOOKED_AT):
             name = one.name if isinstance(one, Target) else None
             if name in known:
                 chosen[name] = known[name]  # once, where it was named first
-                if len(chosen) == len(known):
-                    break  # all of them: an iterator may go on for ever
             elif name not in snapshot.states:  # else it cannot take this request
                 raise ValueError(f"a policy must return candidates that it was given, not {name or one!r:.80}")
         return sorted(chosen.values(), key=_tier)

@@ -26,6 +26,7 @@ class Relay:
     """
 
     __slots__ = (
+        "_back_s",
         "_note",
         "_plain_text",
         "deadline_s",
@@ -39,7 +40,7 @@ class Relay:
 
     def __init__(self, inlet: Inlet, now: float) -> None:
         self.inlet = inlet
-        self.quiet_since_s = now
+        self.quiet_since_s = self._back_s = now
         self.stall_s: float | None = None
         self.not_before_s = 0.0
         self.look_s: float | None = None
@@ -70,14 +71,15 @@ class Relay:
             text = None  # its `read_chunk` will meet the same, and say so
         if text and inlet.has_content and not inlet.withholds:
             inlet.chunks += 1
-            inlet.progress_s = self.quiet_since_s = now
+            inlet.progress_s = now
+            self.quiet_since_s = now if now > self._back_s else self._back_s
             self._note(text, chunk)
             return chunk
         passed = inlet.take(chunk, now)
         if inlet.finish_reason is not None:
             self.wait_for_last_words(now)
         elif inlet.progress_s == now:
-            self.quiet_since_s = now
+            self.quiet_since_s = max(now, self._back_s)
         if inlet.withholds:
             inlet.held.append(passed)
             if inlet.bug is not None:
@@ -90,10 +92,11 @@ class Relay:
         caller's time must not count twice.
         """
         self.quiet_since_s = min(now, self.quiet_since_s + now - at_s)
+        self._back_s = now  # what has come while the caller was away may wait in a queue, and its target for room there
 
     def wait_for_last_words(self, now: float) -> None:
         """All is said, and only the usage may still come."""
-        self.quiet_since_s, self.not_before_s, self.hurries = now, 0.0, True
+        self.quiet_since_s, self.not_before_s, self.hurries = max(now, self._back_s), 0.0, True
         self.stall_s = LAST_WORDS_S if self.stall_s is None else min(self.stall_s, LAST_WORDS_S)
 
 
