@@ -48,8 +48,8 @@ class ChatFailover(CountingChatModel):
             in order of preference.
         settings: the rules; the defaults suit interactive use.
         policy: "priority", another name or a function of `failover_core.policy.ranking`.
-        failover: the `failover` of another `ChatFailover`, or a `Failover`: health is shared by the targets' names. Its
-            targets, settings and policy hold where none are given.
+        failover: the `failover` of another `ChatFailover`, of a `FailoverLLM`, or a `Failover`: health is shared by the
+            targets' names. Its targets (of a `ChatFailover`), settings and policy hold where none are given.
         trace_attempts: make a child run of each attempt.
         fit: what to do with a conversation that is too long for a target: "skip" the target, or "trim" for it.
         trim: how to trim: options of `trim_messages`, or a function `(messages, max_tokens) -> messages`.

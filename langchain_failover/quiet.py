@@ -44,21 +44,18 @@ def quiet_iterator(function: Callable[..., Iterator[T]], *args: Any, **kwargs: A
 
 
 async def quiet_aiterator(function: Callable[..., AsyncIterator[T]], *args: Any, **kwargs: Any) -> AsyncIterator[T]:
-    context = _quiet_context()
-    create_task = asyncio.get_running_loop().create_task
-    source = context.run(function, *args, **kwargs)
-    end = object()
-
-    async def pull() -> Any:
-        return await anext(source, end)
-
+    """In the context that it is pulled in, which has to be the attempt's own: a source may hold a timeout, a cancel
+    scope or a context variable from one pull to the next, and these belong to one task.
+    """
+    _silence()
+    source = function(*args, **kwargs)
     try:
-        while (item := await create_task(pull(), context=context)) is not end:
+        async for item in source:
             yield item
     finally:
         close = getattr(source, "aclose", None)
         if close is not None:
-            await create_task(close(), context=context)
+            await close()
 
 
 def _quiet_context() -> Context:

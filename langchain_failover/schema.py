@@ -9,20 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from typing_extensions import is_typeddict
+
 Schema = Any
 """A mapping of keywords; JSON Schema allows `true` and `false` in its place, and users write stranger things."""
 
 
-def misfit(value: Any, schema: Schema, *, nulls: bool = False) -> str | None:
+def misfit(value: Any, schema: Schema, made_from: Any = None) -> str | None:
     """What is wrong with `value`, in words, or None when it fits.
 
     Args:
         value: parsed JSON.
         schema: what it should look like.
-        nulls: the schema does not say where null is allowed, so it is everywhere.
+        made_from: what the schema was made from. LangChain's conversion of a `TypedDict` forgets `total=False`, and
+            `Optional`: anything may be null then.
     """
     try:
-        return _Check(schema, nulls).misfit(value, schema, "")
+        optional: frozenset[str] = getattr(made_from, "__optional_keys__", frozenset())
+        return _Check(schema, is_typeddict(made_from), optional).misfit(value, schema, "")
     except Exception:  # also a RecursionError, of a reference to itself
         return None
 
@@ -33,11 +37,13 @@ class _Check:
 
     Args:
         root: where `$ref` points into.
-        nulls: see `misfit`.
+        nulls: null is allowed everywhere.
+        optional: keys of the whole that may be left out, whatever the schema says.
     """
 
     root: Schema
     nulls: bool
+    optional: frozenset[str]
 
     def misfit(self, value: Any, schema: Schema, at: str) -> str | None:
         if schema is False:
@@ -74,7 +80,7 @@ class _Check:
         prefix = f"{at}." if at else ""
         required = schema.get("required") or ()
         for name in required:
-            if name not in value:
+            if name not in value and (at or name not in self.optional):
                 return f"{prefix}{name} is missing"
         properties = schema.get("properties") or {}
         for name, item in value.items():
@@ -84,9 +90,12 @@ class _Check:
                 problem = self.misfit(item, properties[name], f"{prefix}{name}")
                 if problem is not None:
                     return problem
-            elif schema.get("additionalProperties") is False:
+            elif schema.get("additionalProperties") is False and not schema.get("patternProperties"):
                 return f"{prefix}{name} is not expected"
         return None
+
+
+_BOOLEANS = frozenset({"true", "false", "1", "0", "yes", "no", "y", "n", "on", "off", "t", "f"})  # pydantic's
 
 
 def _is(value: Any, kind: str) -> bool:
@@ -98,7 +107,7 @@ def _is(value: Any, kind: str) -> bool:
         case "string":
             return isinstance(value, str)
         case "boolean":
-            return isinstance(value, bool) or value in ("true", "false", 0, 1)
+            return isinstance(value, bool) or str(value).lower() in _BOOLEANS
         case "null":
             return value is None
         case "integer" | "number":

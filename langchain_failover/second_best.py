@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from failover_core import AllTargetsFailed, FailoverError, Outcome, StreamInterrupted
+from failover_core import AllTargetsFailed, FailoverError, FailureKind, Outcome, StreamInterrupted
 
 from .checks import AnswerRejected
 
@@ -21,6 +21,8 @@ def second_best(error: FailoverError, shown: Any = None) -> Outcome | None:
         error: with which the request has ended.
         shown: the last chunk that the caller was given, None where there was none.
     """
+    if error.failure is not None and error.failure.kind is FailureKind.LOCAL_ERROR:
+        return None  # a mistake of the application, or an interrupt of its graph, is not to be covered up
     for attempt in reversed(error.attempts):
         rejection = attempt.failure.exception if attempt.failure is not None else None
         if not isinstance(rejection, AnswerRejected) or rejection.answer is None:

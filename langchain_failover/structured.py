@@ -30,7 +30,6 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_json_markdown, parse_partial_json
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
-from typing_extensions import is_typeddict
 
 from .dialects import Wire
 from .schema import misfit
@@ -117,7 +116,7 @@ class StructuredOutput:
             raise OutputParserException(f"the answer has no {name or 'JSON'}", llm_output=message.text)
         if model is not None:
             return model.model_validate(found) if issubclass(model, BaseModel) else model.parse_obj(found)
-        problem = misfit(found, self.function.get("parameters"), nulls=is_typeddict(schema))
+        problem = misfit(found, self.function.get("parameters"), schema)
         if problem is not None:
             raise OutputParserException(f"{name}: {problem}", llm_output=str(message.text))
         return found

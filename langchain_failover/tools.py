@@ -16,7 +16,6 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ValidationError
-from typing_extensions import is_typeddict
 
 from .dialects import Wire
 from .schema import misfit
@@ -56,7 +55,7 @@ class ToolDict(dict[str, Any]):
             return None
         function = self.get("function")
         parameters = function.get("parameters") if isinstance(function, Mapping) else None
-        return misfit(arguments, parameters, nulls=is_typeddict(self.original))
+        return misfit(arguments, parameters, self.original)
 
 
 def as_tool_dicts(tools: Sequence[Any]) -> list[ToolDict]:

@@ -34,9 +34,9 @@ class FailoverLLM(StructuredEndpoints):
             such as "anthropic:claude-sonnet-4-5", and core `Target`s (native ones, or functions that take the list of
             messages and give a str or a `ChatResponse`). `wrap` gives an LLM a name, a region or other facts.
         settings: the rules; see `failover_core.Settings`.
-        policy: "priority", "weighted" or a function; see `failover_core.policy.ranking`. None = "priority".
+        policy: "priority", another name or a function of `failover_core.policy.ranking`. None = "priority".
         failover: the `failover` of another `FailoverLLM`, of a `ChatFailover`, or a `Failover`: health is shared by the
-            targets' names. Its targets, settings and policy hold where none are given.
+            targets' names. Its targets (of a `FailoverLLM`), settings and policy hold where none are given.
         show_attempts: report each attempt as a span of its own to LlamaIndex's instrumentation. By default one call is
             seen, whatever it took.
         kwargs: fields of any LlamaIndex LLM: `system_prompt`, `output_parser`, `callback_manager`, `rate_limiter`, ...

@@ -114,7 +114,7 @@ def picklable(arguments: dict[str, Any]) -> dict[str, Any]:
         pickle.dumps(arguments)
     except Exception as error:
         told = f"a FailoverLLM that cannot be pickled was pickled ({error}): use functions at the top level of a module"
-        warnings.warn(told, RuntimeWarning, stacklevel=4)
+        warnings.warn(told, RuntimeWarning, stacklevel=3)
         return {"targets": [_lost(target, told) for target in arguments["targets"]]}
     return arguments
 

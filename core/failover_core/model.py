@@ -145,8 +145,8 @@ class Target:
 
         Args:
             spec: "openai:MODEL", "anthropic:MODEL" or "google:MODEL" (aliases "google_genai:", "gemini:").
-            options: `name`, `region`, `tags` and the other fields of `Target`; `api_key`, `base_url` and further
-                options of the SDK's client; see `failover_core.providers`.
+            options: `name`, `region`, `tags`, `tier` and other facts; `api_key`, `base_url`, `timeout_s`,
+                `client_options` and `defaults`; see `failover_core.providers.native_target`.
 
         Raises:
             ConfigError: for a spec of another form.

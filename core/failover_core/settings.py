@@ -43,8 +43,8 @@ class Settings:
         on_invalid_request: the same for requests that a provider calls invalid.
         hold_back_tokens, hold_back_s: hold the start of a stream back until that many tokens (counted as 4
             characters each) or that long after the first content, so that early faults stay invisible. A synchronous
-            stream that runs in the caller's own thread (a single target or `hedge="off"`, and no `deadline_s`,
-            `first_token_s` or `stall_s`) cannot be left alone while its target says nothing: there, what is held is
+            stream that runs in the caller's own thread (a single target, or `hedge="off"` without `first_token_s`, and
+            no `deadline_s` or `stall_s`) cannot be left alone while its target says nothing: there, what is held is
             shown with the first chunk that comes after `hold_back_s`. Where targets pause after a few words, 0 shows
             everything at once.
         hold_tool_calls: show tool calls of a stream, and JSON that was asked for, only when they are whole and the

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from pydantic import BaseModel
 
-from failover_core import AllTargetsFailed, FailureKind, Settings
+from failover_core import AllTargetsFailed, FailureKind, Settings, Target
 from failover_core.testing import ProviderServer, faults
 from langchain_failover import ChatFailover
 from langchain_failover.options import silence_s
@@ -56,3 +59,15 @@ def test_a_timeout_holds_in_every_form(timeout: Any, kind: str, first: ProviderS
 )
 def test_how_long_a_timeout_lets_the_network_be_silent(timeout: Any, seconds: float | None) -> None:
     assert silence_s(timeout) == seconds
+
+
+async def test_a_function_s_stream_may_hold_a_cancel_scope_from_chunk_to_chunk() -> None:
+    async def scoped(messages: Any) -> AsyncIterator[str]:
+        with anyio.fail_after(60):
+            for number in range(40):
+                await asyncio.sleep(0)
+                yield f"word{number} "
+
+    chunks = [chunk async for chunk in ChatFailover(targets=[Target("scoped", astream=scoped)]).astream("hi")]
+
+    assert "".join(chunk.text for chunk in chunks) == "".join(f"word{number} " for number in range(40))

@@ -18,6 +18,7 @@ from failover_core import (
     DeadlineExceeded,
     Failure,
     FailureKind,
+    RequestRejected,
     RouteTrace,
     Settings,
     StreamInterrupted,
@@ -87,6 +88,26 @@ async def test_when_nobody_does_better_the_caller_gets_the_last_such_call(others
     assert [call["args"] for call in message.tool_calls] == [expected.tool_calls[0]["args"]]
     assert message.response_metadata["failover"]["target"] == target
     assert all(kind is not None for _, kind in way(message)) and len(way(message)) == len(others) + 1
+
+
+class GraphInterrupt(Exception):
+    """As LangGraph raises it, whose base it is known by."""
+
+
+class GraphBubbleUp(GraphInterrupt):
+    pass
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("error", [ZeroDivisionError("bug"), GraphBubbleUp("ask a human")])
+async def test_a_mistake_or_an_interrupt_is_not_covered_up(error: Exception, style: str) -> None:
+    def broken(messages: Any) -> Any:
+        raise error
+
+    llm = ChatFailover(targets=[FakeModel(UNFIT), Target("broken", call=broken)], settings=QUICK).bind_tools([plus])
+
+    with pytest.raises(type(error) if isinstance(error, GraphBubbleUp) else RequestRejected):
+        await answer(llm, style)
 
 
 @pytest.mark.parametrize("style", STYLES)

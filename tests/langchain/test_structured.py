@@ -193,6 +193,21 @@ def test_null_for_what_may_be_none(method: Any) -> None:
     assert llm.with_structured_output(OptionalJoke, method=method).invoke("hi") == nulls
 
 
+class PartialJoke(TypedDict, total=False):
+    """A joke."""
+
+    setup: str
+    punchline: str
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+def test_what_a_dict_may_leave_out(method: Any) -> None:
+    said = calling("PartialJoke", setup="Why?") if method == "function_calling" else '{"setup": "Why?"}'
+    llm = ChatFailover(targets=[FakeModel(said)], settings=QUICK)
+
+    assert llm.with_structured_output(PartialJoke, method=method).invoke("hi") == {"setup": "Why?"}
+
+
 @tool
 def look(query: str) -> str:
     """Look something up."""

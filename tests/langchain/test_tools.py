@@ -130,6 +130,9 @@ def test_json_schema(value: Any, wrong: str | None) -> None:
         ({"type": "array", "prefixItems": [{"type": "integer"}], "items": False}, [1], None),
         ({"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "string"}}, [1, "a"], None),
         ({"type": "object", "properties": None, "required": None}, {"a": 1}, None),
+        ({"type": "object", "patternProperties": {"^a": {}}, "additionalProperties": False}, {"a": 1}, None),
+        ({"type": "boolean"}, "Yes", None),
+        ({"type": "boolean"}, "perhaps", "not boolean"),
         ({"allOf": None, "type": "integer"}, "one", "not integer"),
         ({"$ref": "#/properties/x"}, 1, None),
         ({"$ref": "#/$defs/loop"}, 1, None),
@@ -151,7 +154,15 @@ def test_what_is_required_may_not_be_null() -> None:
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
 
     assert "x is None" in str(misfit({"x": None}, schema))
-    assert misfit({"x": None}, schema, nulls=True) is None
+    assert misfit({"x": None}, schema, TypedDict("Point", {"x": int})) is None
+
+
+def test_what_is_required_may_not_be_left_out() -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+
+    assert misfit({}, schema) == "x is missing"
+    assert misfit({}, schema, TypedDict("Point", {"x": int})) == "x is missing"
+    assert misfit({}, schema, TypedDict("Point", {"x": int}, total=False)) is None
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def _check_options(spec: str, options: dict[str, Any]) -> None:
     for name in options:
         if name not in known:
             near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}=?" if near else "further options of the SDK's client go in client_options="
+            hint = f"did you mean {near[0]}=?" if near else "options of the SDK's client go in client_options=."
             raise ConfigError(f"Target.native({spec!r}, {name}=...): {hint} It takes {', '.join(known)}")
 
 

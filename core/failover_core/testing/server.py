@@ -173,7 +173,7 @@ class ProviderServer:
         stream: bool | None = None,
         containing: str | None = None,
     ) -> None:
-        """The fault of each request from now on that no `script` is left for; None = healthy."""
+        """The fault of each request for an answer from now on that no `script` is left for; None = healthy."""
         self._faults.always(fault, Match(model, stream, containing))
 
     def heal(self) -> None:
