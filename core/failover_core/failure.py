@@ -6,8 +6,9 @@ us as text instead of an exception. The exceptions at the bottom are the only on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,22 @@ class FailoverError(Exception):
     def attempts(self) -> Sequence[Attempt]:
         return self.trace.attempts if self.trace is not None else ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: without the trace, whose targets hold connections, and without foreign exceptions, many
+        of which cannot be made again. The message still tells of each attempt.
+        """
+        own = next(cls for cls in type(self).__mro__ if getattr(sys.modules[cls.__module__], cls.__name__, None) is cls)
+        failure = replace(self.failure, exception=None) if self.failure is not None else None
+        facts = {"partial": self.partial, "trace": None, "failure": failure}
+        return _made_again, (own, self.args, facts)
+
+
+def _made_again(kind: type[FailoverError], args: tuple[Any, ...], facts: dict[str, Any]) -> FailoverError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(facts)
+    return error
+
 
 class ConfigError(FailoverError):
     """A target or a setting cannot work; the message says what to write instead."""
@@ -181,3 +198,7 @@ class OutputRejected(FailoverError):
         self.output = output
         self.kind = FailureKind(kind)
         self.blames_target = blames_target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, (own, args, facts) = super().__reduce__()
+        return make, (own, args, facts | {"output": None, "kind": self.kind, "blames_target": self.blames_target})

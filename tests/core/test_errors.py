@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -241,3 +242,35 @@ def test_errors_can_be_made_by_hand_and_sent_to_another_process(kind: type[Excep
     error = kind("what happened")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again)) == (kind, "what happened")
+
+
+class MadeOfTwo(Exception):
+    """As SDKs have them: pickle cannot make it again."""
+
+    def __init__(self, message: str, *, response: Any) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+def test_the_error_of_a_request_arrives_in_another_process_with_what_it_says() -> None:
+    request = Stepper(failover_of("a", same_target_retries=0))
+    request.fails("a", MadeOfTwo("no idea", response=Lock()))
+    assert isinstance(request.error, AllTargetsFailed)
+    vars(request.error)["response"] = Lock()  # adapters add what handlers of the original read
+    again = pickle.loads(pickle.dumps(request.error))
+    assert (type(again), str(again)) == (AllTargetsFailed, str(request.error))
+    assert again.failure == request.error.failure
+    assert (again.trace, list(again.attempts), again.partial) == (None, [], "")
+
+
+def test_a_combined_class_arrives_as_ours() -> None:
+    both = type("AllTargetsFailed", (AllTargetsFailed, MadeOfTwo), {"__module__": AllTargetsFailed.__module__})
+    error = AllTargetsFailed("what happened")
+    error.__class__ = both
+    assert type(pickle.loads(pickle.dumps(error))) is AllTargetsFailed
+
+
+def test_a_rejection_keeps_what_it_means() -> None:
+    error = OutputRejected("no", output=Lock(), kind=FailureKind.CONTENT_FILTERED, blames_target=False)
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.kind, again.blames_target, again.output) == (FailureKind.CONTENT_FILTERED, False, None)
