@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any
 
-from failover_core import Failover, FailoverError, Failure, FailureKind, OutputRejected, classify
+from failover_core import Failover, FailoverError, FailureKind, OutputRejected, classify
 from failover_core.failure import in_words
 
 _CUT_SHORT = re.compile(r"Response was terminated early: (\w+)")  # GoogleGenAI, for every reason but STOP
@@ -41,14 +41,14 @@ class TargetNotBuilt(FailoverError):
     """A target's factory failed; `__cause__` says how. That is no reason not to ask another target."""
 
 
-class AttachmentUnreadable(FailoverError):
+class AttachmentUnreadable(OutputRejected):
     """LlamaIndex could not read or download an image, a document or the like, on this side, before anybody was asked.
-    `__cause__` says why. That is no target's fault.
+    `__cause__` says why. That is no target's fault; and others are asked, since some pass a link on as it is.
     """
 
     def __init__(self, error: Exception) -> None:
         told = f"an attachment of the request could not be read here: {in_words(error)}"
-        super().__init__(told, failure=Failure(FailureKind.LOCAL_ERROR, told, exception=error))
+        super().__init__(told, kind=FailureKind.UNKNOWN, blames_target=False)
 
 
 def not_built(name: str, error: Exception) -> Exception:

@@ -179,7 +179,9 @@ class FailoverLLM(StructuredEndpoints):
     def _arguments(self) -> dict[str, Any]:
         told = {name: getattr(self, name) for name in type(self).model_fields if not self._is_adopted(name)}
         told["targets"] = self._failover.targets
-        return {name: value for name, value in told.items() if value is not None and name not in _NOT_PICKLED}
+        kept = {name: value for name, value in told.items() if value is not None and name not in _NOT_PICKLED}
+        # None in place of what the targets have was chosen; left out, theirs would be taken again
+        return kept | {name: None for name in _ADOPTED if name in told and told[name] is None}
 
 
 def _rebuilt(cls: type[FailoverLLM], arguments: dict[str, Any]) -> FailoverLLM:

@@ -152,8 +152,17 @@ def _after_a_look(parser: Callable[[Any], Any]) -> Callable[[Any], Any]:
             raise OutputRejected(ending.refusal, kind=FailureKind.CONTENT_FILTERED)
         if ending.finish is None:
             raise cut_off(streamed=False)
-        if stopped_at_its_limit(ending.finish):
+        if stopped_at_its_limit(ending.finish) and not holds_json(_text_of(message), "strict"):
             raise cut_at_the_limit()
         return parser(message)
 
     return look
+
+
+def _text_of(message: Any) -> str:
+    """What a message of Anthropic's, or a response of OpenAI's Responses API, says, without its thoughts."""
+    said = list(getattr(message, "content", None) or ())
+    for item in getattr(message, "output", None) or ():
+        said += getattr(item, "content", None) or ()
+    texts = [getattr(part, "text", None) for part in said if getattr(part, "type", None) in ("text", "output_text")]
+    return "".join(text or "" for text in texts)

@@ -14,14 +14,17 @@ from llama_index.core.llms import LLM
 
 from .families import ANTHROPIC, GEMINI, Family
 
+_WAYS_OF_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
+
 
 def packed(llm: LLM, family: Family) -> Any:
     """What to pickle of an LLM: itself, or a function that makes it again.
 
     Raises:
-        TypeError: for a client whose making leaves no traces (Vertex, Bedrock).
+        TypeError: for a client whose making leaves no traces (Vertex, Bedrock), and for a class that takes other
+            arguments than the one it is derived from.
     """
-    if family is not ANTHROPIC and family is not GEMINI:
+    if (family is not ANTHROPIC and family is not GEMINI) or _packs_itself(llm):
         return llm
     arguments = _of_anthropic(llm) if family is ANTHROPIC else _of_google(llm)
     known = signature(type(llm)).parameters
@@ -30,7 +33,17 @@ def packed(llm: LLM, family: Family) -> Any:
         value = getattr(llm, name)
         if value is not None and name not in ("callback_manager", "rate_limiter") and (every or name in known):
             arguments.setdefault(name, value)
+    try:
+        signature(type(llm).__init__).bind(llm, **arguments)
+    except TypeError as error:
+        told = f"{type(llm).__name__} cannot be made again of its fields, {error}; give it a __reduce__"
+        raise TypeError(told) from error
     return partial(type(llm), **arguments)
+
+
+def _packs_itself(llm: LLM) -> bool:
+    """Has its class, or one that a user derived, its own way to be pickled?"""
+    return any(getattr(type(llm), name) is not getattr(LLM, name) for name in _WAYS_OF_PICKLING)
 
 
 def _of_anthropic(llm: Any) -> dict[str, Any]:

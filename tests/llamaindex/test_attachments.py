@@ -1,4 +1,6 @@
-"""Attachments that LlamaIndex reads or downloads on this side: a dead link in one request is no target's fault."""
+"""Attachments that LlamaIndex reads or downloads on this side: a dead link in one request is no target's fault, and
+others may do with the link alone.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,13 @@ from pathlib import Path
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, DocumentBlock, ImageBlock, TextBlock
 
-from failover_core import FailureKind, RequestRejected, Settings
+from failover_core import AllTargetsFailed, FailureKind, Settings
 from failover_core.testing import ProviderServer
 from llamaindex_failover import FailoverLLM
 from llamaindex_targets import Shop
 
 NOBODY_THERE = "http://127.0.0.1:9/a.png"  # the port of a service that no machine runs any more
+UNREADABLE = r"an attachment of the request could not be read here: .*/a\.png"
 
 
 def asking(block: ImageBlock | DocumentBlock) -> list[ChatMessage]:
@@ -22,29 +25,49 @@ def asking(block: ImageBlock | DocumentBlock) -> list[ChatMessage]:
 
 @pytest.mark.parametrize("style", ["chat", "stream_chat"])
 @pytest.mark.parametrize("kind", ["Anthropic", "GoogleGenAI"])
-def test_a_dead_link_is_the_callers_own(
-    kind: str, style: str, first: ProviderServer, second: ProviderServer, llms: Shop
+@pytest.mark.parametrize("backup", ["OpenAI", "openai:"])
+def test_a_link_that_is_dead_here_goes_to_the_next_and_nobody_is_blamed(
+    backup: str, kind: str, style: str, first: ProviderServer, second: ProviderServer, llms: Shop
 ) -> None:
-    targets = [llms.make(kind, first), llms.make("OpenAI", second)]
-    llm = FailoverLLM(targets, settings=Settings(same_target_retries=0))
+    llm = FailoverLLM([llms.make(kind, first), llms.make(backup, second)], settings=Settings(backoff_s=0.0))
     for _ in range(6):
-        with pytest.raises(RequestRejected, match="an attachment of the request could not be read") as caught:
-            list(getattr(llm, style)(asking(ImageBlock(url=NOBODY_THERE))))
-        assert caught.value.failure is not None
-        assert caught.value.failure.kind is FailureKind.LOCAL_ERROR
+        answer = getattr(llm, style)(asking(ImageBlock(url=NOBODY_THERE)))
+        last = answer if style == "chat" else list(answer)[-1]
+        failed, answered = last.additional_kwargs["failover"]["attempts"]
+        assert (failed["verdict"], failed["kind"], answered["verdict"]) == ("next", "unknown", "answered")
+    assert (first.calls, second.calls) == (0, 6)
     health = next(iter(llm.failover.health().values()))
     assert health.state == "closed"
     assert not health.reason
-    assert 0 == first.calls == second.calls
     assert list(getattr(llm, style)([ChatMessage("hello")]))
     assert first.calls == 1
 
 
-def test_a_file_that_is_gone_is_the_callers_own(tmp_path: Path, first: ProviderServer, llms: Shop) -> None:
+@pytest.mark.parametrize("kind", ["Anthropic", "GoogleGenAI"])
+async def test_and_on_asyncio(kind: str, first: ProviderServer, second: ProviderServer, allms: Shop) -> None:
+    llm = FailoverLLM([allms.make(kind, first), allms.make("OpenAI", second)])
+    answer = await llm.achat(asking(ImageBlock(url=NOBODY_THERE)))
+    assert answer.additional_kwargs["failover"]["target"] == llm.failover.targets[1].name
+    assert first.calls == 0
+
+
+def test_where_nobody_can_read_it_the_error_says_which_and_why(
+    first: ProviderServer, second: ProviderServer, llms: Shop
+) -> None:
+    llm = FailoverLLM([llms.make("Anthropic", first), llms.make("GoogleGenAI", second)])
+    with pytest.raises(AllTargetsFailed, match=UNREADABLE) as caught:
+        llm.chat(asking(ImageBlock(url=NOBODY_THERE)))
+    assert len(caught.value.attempts) == 2
+
+
+def test_a_file_that_is_gone_is_told_and_nobody_is_blamed(tmp_path: Path, first: ProviderServer, llms: Shop) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(base64.b64decode("iVBORw0KGgo="))
     block = ImageBlock(path=image)
     image.unlink()
-    with pytest.raises(RequestRejected, match="an attachment of the request could not be read"):
-        FailoverLLM([llms.make("openai:", first)]).chat(asking(block))
+    llm = FailoverLLM([llms.make("openai:", first)])
+    with pytest.raises(AllTargetsFailed, match=UNREADABLE) as caught:
+        llm.chat(asking(block))
+    assert [attempt.failure.kind for attempt in caught.value.attempts if attempt.failure] == [FailureKind.UNKNOWN]
+    assert not next(iter(llm.failover.health().values())).reason
     assert first.calls == 0

@@ -10,11 +10,13 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.extractors import TitleExtractor
 from llama_index.core.llms import LLM
+from llama_index.llms.anthropic import Anthropic
 
 from failover_core import AllTargetsFailed, Settings, Target
 from failover_core.testing import ProviderServer, faults
 from llamaindex_failover import FailoverLLM, wrap
-from llamaindex_targets import KINDS, FakeLLM, Shop
+from llamaindex_failover.targets import adapter_of
+from llamaindex_targets import KINDS, MODELS, FakeLLM, Shop
 
 HELLO = [ChatMessage("hello")]
 ONCE = Settings(same_target_retries=0, backoff_s=0.0)
@@ -72,6 +74,66 @@ def test_factories_and_functions_travel_by_name() -> None:
     assert loaded(llm).chat(HELLO).message.content == "made", "also when they have been used"
     assert loaded(FailoverLLM([Target("mine", call=say)])).chat(HELLO).message.content == "said"
     assert loaded(twin).chat(HELLO).message.content == "made"
+
+
+class MadeOfItsUrl(Anthropic):
+    """Takes other arguments than the class it is derived from."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(MODELS["anthropic"], base_url=url, api_key="k")
+
+
+class Reduced(MadeOfItsUrl):
+    def __reduce__(self) -> Any:
+        return type(self), (self.base_url,)
+
+
+class ReducedEx(MadeOfItsUrl):
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (self.base_url,)
+
+
+class Stated(MadeOfItsUrl):
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.base_url}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Stated.__init__(self, **state)
+
+
+class PassingOn(Anthropic):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+@pytest.mark.parametrize("cls", [Reduced, ReducedEx, Stated])
+def test_a_class_that_knows_how_to_be_pickled_is_left_alone(cls: type[MadeOfItsUrl], first: ProviderServer) -> None:
+    llm = cls(first.anthropic_url)
+    twin = loaded(FailoverLLM([llm], settings=ONCE))
+    assert isinstance(adapter_of(twin.failover.targets[0]).llm, cls)
+    assert twin.chat(HELLO).message.content
+    assert first.calls == 1
+
+
+def test_a_class_that_passes_its_arguments_on_is_made_again(first: ProviderServer) -> None:
+    llm = PassingOn(model=MODELS["anthropic"], base_url=first.anthropic_url, api_key="k")
+    assert loaded(FailoverLLM([llm], settings=ONCE)).chat(HELLO).message.content
+
+
+def test_a_class_that_takes_other_arguments_is_told_when_it_is_pickled(first: ProviderServer) -> None:
+    llm = FailoverLLM([MadeOfItsUrl(first.anthropic_url)], settings=ONCE)
+    with pytest.warns(RuntimeWarning, match="MadeOfItsUrl cannot be made again of its fields.*'url'"):
+        pickle.dumps(llm)
+
+
+@pytest.mark.parametrize("chosen", [None, "mine"])
+def test_a_chosen_prompt_arrives_also_where_it_is_none(chosen: str | None) -> None:
+    targets = [FakeLLM(system_prompt="the target's")]
+    assert loaded(FailoverLLM(targets, system_prompt=chosen)).system_prompt == chosen
+    changed = FailoverLLM(targets)
+    changed.system_prompt = chosen
+    assert loaded(changed).system_prompt == chosen
+    assert loaded(FailoverLLM(targets)).system_prompt == "the target's"
 
 
 @pytest.mark.parametrize(

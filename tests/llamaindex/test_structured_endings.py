@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.llms.openai import OpenAIResponses
 from pydantic import BaseModel
 
 from failover_core import FailoverError, RequestRejected, Settings, patience
 from failover_core.stream import inlet, relay
-from failover_core.testing import Ask, ProviderServer, faults
+from failover_core.testing import Answer, Ask, ProviderServer, faults
 from llamaindex_failover import FailoverLLM
-from llamaindex_targets import KINDS, Shop
+from llamaindex_targets import KINDS, WRAPPED, Shop
 
 PROMPT = PromptTemplate("Tell of a city near {place}.")
 SHOWN_AT_ONCE = Settings(same_target_retries=0, hold_back_s=0.0)
@@ -165,6 +167,53 @@ def test_an_empty_stream_goes_to_the_next(
     llm = FailoverLLM([llms.make(kind, speaking), llms.make("OpenAI", other)], settings=SHOWN_AT_ONCE)
     *_, last = llm.stream_structured_predict(Place, PROMPT, place="Rome")
     assert last == Place(name="Ostia", people=50_000)
+
+
+AT_THE_LIMIT = {"whole": SECOND, "half": SECOND[:20]}
+
+
+@pytest.mark.parametrize("said", AT_THE_LIMIT)
+@pytest.mark.parametrize("style", ["structured_predict", "stream_structured_predict"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_is_whole_at_the_output_limit_is_kept(
+    kind: str, style: str, said: str, other: ProviderServer, llms: Shop
+) -> None:
+    with ProviderServer(lambda ask: Answer(AT_THE_LIMIT[said], finish="length"), words_per_chunk=1) as limited:
+        llm = pair(kind, limited, other, llms, SHOWN_AT_ONCE)
+        made = getattr(llm, style)(City, PROMPT, place="Rome")
+        assert (made if style == "structured_predict" else list(made)[-1]) == OSTIA
+    assert other.calls == (said == "half")
+
+
+@pytest.mark.parametrize("said", AT_THE_LIMIT)
+@pytest.mark.parametrize("kind", WRAPPED)
+async def test_also_on_asyncio(kind: str, said: str, other: ProviderServer, allms: Shop) -> None:
+    with ProviderServer(lambda ask: Answer(AT_THE_LIMIT[said], finish="length"), words_per_chunk=1) as limited:
+        llm = pair(kind, limited, other, allms, SHOWN_AT_ONCE)
+        assert await llm.astructured_predict(City, PROMPT, place="Rome") == OSTIA
+        objects = [item async for item in await llm.astream_structured_predict(City, PROMPT, place="Rome")]
+        assert objects[-1] == OSTIA
+    assert other.calls == 2 * (said == "half")
+
+
+def response_saying(text: str) -> dict[str, Any]:
+    """What OpenAI's Responses API answers when `text` has reached the output limit."""
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    thoughts = {"type": "reasoning", "id": "r", "summary": []}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "incomplete", "content": content}
+    told = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "model": "gpt-4o-mini"}
+    options = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    return {"id": "r", "object": "response", "created_at": 1, "output": [thoughts, message], **told, **options}
+
+
+@pytest.mark.parametrize("said", AT_THE_LIMIT)
+def test_also_of_the_responses_api(said: str, other: ProviderServer, llms: Shop) -> None:
+    answers = httpx.MockTransport(lambda request: httpx.Response(200, json=response_saying(AT_THE_LIMIT[said])))
+    with httpx.Client(transport=answers) as client:
+        one = OpenAIResponses("gpt-4o-mini", api_key="k", http_client=client)
+        llm = FailoverLLM([one, llms.make("OpenAI", other)], settings=SHOWN_AT_ONCE)
+        assert llm.structured_predict(City, PROMPT, place="Rome") == OSTIA
+    assert other.calls == (said == "half")
 
 
 def as_said(ask: Ask) -> str:
