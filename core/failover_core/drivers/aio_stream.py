@@ -25,14 +25,14 @@ class Inbox:
         woken_s: when the reader was woken that has not run yet.
     """
 
-    __slots__ = ("_loop", "_room", "_timer", "_wait", "_waker", "events", "idle_s", "woken_s")
+    __slots__ = ("_crowd", "_loop", "_timer", "_wait", "_waker", "events", "idle_s", "woken_s")
 
     def __init__(self) -> None:
         self.events: deque[Event] = deque()
         self.idle_s = 0.0
         self.woken_s = inf
         self._loop = asyncio.get_running_loop()
-        self._room: asyncio.Event | None = None
+        self._crowd: list[asyncio.Future[None]] = []  # who wait for room
         self._timer: asyncio.TimerHandle | None = None
         self._wait: Wait | None = None
         self._waker: asyncio.Future[None] | None = None
@@ -49,7 +49,7 @@ class Inbox:
         if wait is not self._wait or self._timer is None or (wait.relay is not None and wait.relay.hurries):
             self._wait = wait
             self._arm(_until_s(wait))
-        if self._room is not None:
+        if self._crowd:
             self.make_room()
         waker = self._waker = self._loop.create_future()
         try:
@@ -71,15 +71,15 @@ class Inbox:
 
     async def room(self) -> None:
         """There may be room again."""
-        began_s = self._loop.time()
-        self._room = self._room or asyncio.Event()
-        await self._room.wait()
-        self.idle_s += self._loop.time() - began_s
+        called = self._loop.create_future()
+        self._crowd.append(called)
+        await called
 
     def make_room(self) -> None:
-        if self._room is not None:
-            self._room.set()
-            self._room = None
+        for called in self._crowd:
+            if not called.done():
+                called.set_result(None)
+        self._crowd.clear()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -133,6 +133,7 @@ async def make_stream(attempt: Attempt, inbox: Inbox, abandoned: Abandoned) -> N
                 if len(events) >= room:
                     while inbox.is_full(room) and number in attempt.running:
                         await inbox.room()
+                    inbox.idle_s += now() - at_s
                 elif at_s - inbox.woken_s > GREED_S:
                     await asyncio.sleep(0)
         except StopAsyncIteration:
