@@ -294,10 +294,9 @@ PLAIN: list[tuple[BaseException, FailureKind]] = [
     (GraphBubbleUp("rate limit exceeded"), K.LOCAL_ERROR),
     (KeyboardInterrupt(), K.LOCAL_ERROR),
     (GeneratorExit(), K.LOCAL_ERROR),
-    # A client is shared by event loops: no fault of the request, and of no other target's client.
-    (RuntimeError("Event loop is closed"), K.CONNECTION),
-    (RuntimeError("Task got Future attached to a different loop"), K.CONNECTION),
-    (RuntimeError("<asyncio.locks.Event object [unset]> is bound to a different event loop"), K.CONNECTION),
+    (RuntimeError("Event loop is closed"), K.LOCAL_ERROR),
+    (RuntimeError("Task got Future attached to a different loop"), K.LOCAL_ERROR),
+    (RuntimeError("<asyncio.locks.Event object [unset]> is bound to a different event loop"), K.LOCAL_ERROR),
     (RuntimeError("no running event loop"), K.LOCAL_ERROR),
     (RuntimeError("asyncio.run() cannot be called from a running event loop"), K.LOCAL_ERROR),
     (RuntimeError("cannot schedule new futures after shutdown"), K.LOCAL_ERROR),
@@ -354,7 +353,7 @@ CHAINS: list[tuple[str, BaseException, FailureKind]] = [
     (
         "a closed loop behind a connection error",
         raised(APIConnectionError("Connection error."), cause=RuntimeError("Event loop is closed")),
-        K.CONNECTION,
+        K.LOCAL_ERROR,
     ),
     ("a timeout behind one", raised(APIConnectionError("Connection error."), cause=TimeoutError()), K.TIMEOUT),
     ("a bug while handling an error", raised(TypeError("no"), context=WithStatus(503)), K.LOCAL_ERROR),

@@ -33,11 +33,9 @@ from .vocabulary import (
 
 # fmt: off
 _LOCAL = (
-    # A client shared by event loops: its next connection may be its own loop's, and the next target's surely is.
-    said(K.CONNECTION, "loop", r"event loop is closed|different (?:event )?loop"),
     # Our own doing, whatever it was wrapped in.
-    said(K.LOCAL_ERROR, "event loop", r"running event loop|no current event loop"),
-    *plain(K.LOCAL_ERROR, "cannot schedule new futures", "client has been closed"),
+    said(K.LOCAL_ERROR, "event loop", r"loop is closed|different event loop|running event loop|no current event loop"),
+    *plain(K.LOCAL_ERROR, "different loop", "cannot schedule new futures", "client has been closed"),
     said(K.LOCAL_ERROR, "session is closed", r"\Asession is closed\Z"),
 )
 _CONTEXT = (
