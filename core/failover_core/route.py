@@ -229,7 +229,7 @@ class Route:
         self.desk.book.failed(live.permit, self.now, failure, nats, parks=rule.parks)
         self.last_failure = failure
         verdict = after_showing or Verdict.NEXT
-        if self._is_refused(live, failure):
+        if self._decides(live, failure):
             self.decided_by = failure
             verdict = Verdict.RAISE
         elif self.refusal is not None:
@@ -243,9 +243,9 @@ class Route:
             self.choice.keep(lambda target: roomier(target, live.target), smaller)
         self._close(live, verdict, failure)
 
-    def _is_refused(self, live: Live, failure: Failure) -> bool:
-        """Does this failure end the request? Not while an earlier attempt may still answer, as it would have done had
-        nobody else been asked.
+    def _decides(self, live: Live, failure: Failure) -> bool:
+        """Does this failure end the request? While an earlier attempt may still answer, as it would have done had
+        nobody else been asked, it is only kept, as the `refusal`.
         """
         our_own_words = bool(self.continues) and failure.kind is FailureKind.INVALID_REQUEST  # how we asked to resume
         if may_go_on(failure.kind, self.desk.settings) or our_own_words:

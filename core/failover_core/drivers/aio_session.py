@@ -12,9 +12,10 @@ from .abandoned import Abandoned
 from .aio_inline import Inline
 from .aio_targets import call
 from .aio_tasks import CLEANUP_S, Tasks, make_call
+from .aio_timer import LazyTimer
 
 
-class Session:
+class Session(LazyTimer):
     """One `answer_flow`. `advance` may be called by the caller's task or by callbacks, whenever the engine is at a
     `Wait`; events that come at other times wait in the inbox.
 
@@ -29,9 +30,7 @@ class Session:
         "_flow",
         "_inbox",
         "_inlined",
-        "_loop",
         "_tasks",
-        "_timer",
         "_until_s",
         "_value",
         "_waker",
@@ -40,9 +39,9 @@ class Session:
     )
 
     def __init__(self, flow: Flow, abandoned: Abandoned) -> None:
+        super().__init__()
         self.finished = False
         self.inline: Start | None = None
-        self._loop = asyncio.get_running_loop()
         self._flow = flow
         self._abandoned = abandoned
         self._inbox: deque[Event] = deque()
@@ -51,7 +50,6 @@ class Session:
         self._tasks: Tasks | None = None  # made when a second attempt begins
         self._at_wait = False
         self._inlined: Inline | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._until_s: float | None = None
         self._waker: asyncio.Future[None] | None = None
 
@@ -112,31 +110,16 @@ class Session:
     def close(self) -> None:
         self._at_wait = False
         abandon(self._flow, self._loop.time())
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
         if self._tasks is not None:
             self._tasks.end_all()
         self.inline = None
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
-    def _arm(self, until_s: float) -> None:
-        """Lazily: an earlier timer is left alone and looks at `_until_s` when it fires."""
-        if self._timer is not None:
-            if self._timer.when() <= until_s:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(until_s, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
-        if not self._at_wait or self._until_s is None:
-            return
-        now = self._loop.time()
-        if self._until_s - now > 1e-6:
-            self._arm(self._until_s)
-        else:
-            self.happened(Elapsed(max(now, self._until_s)))
+    def _look(self) -> None:
+        if self._at_wait and self._until_s is not None and self._is_time(self._until_s):
+            self.happened(Elapsed(max(self._loop.time(), self._until_s)))
 
     async def sleep(self) -> None:
         """Until a callback has moved the engine."""

@@ -11,12 +11,13 @@ from ..effects import Chunk, Elapsed, Ended, Event, Failed, Wait
 from .abandoned import Abandoned
 from .aio_targets import aclose, opened
 from .aio_tasks import Attempt
+from .aio_timer import LazyTimer
 from .world import MAX_WAITING_CHUNKS, Room
 
 GREED_S = 0.001  # a source that never waits may go on for so long while its reader could run
 
 
-class Inbox:
+class Inbox(LazyTimer):
     """From the attempts' tasks to that of the reader.
 
     Attributes:
@@ -25,15 +26,14 @@ class Inbox:
         woken_s: when the reader was woken that has not run yet.
     """
 
-    __slots__ = ("_crowd", "_loop", "_timer", "_wait", "_waker", "events", "idle_s", "woken_s")
+    __slots__ = ("_crowd", "_wait", "_waker", "events", "idle_s", "woken_s")
 
     def __init__(self) -> None:
+        super().__init__()
         self.events: deque[Event] = deque()
         self.idle_s = 0.0
         self.woken_s = inf
-        self._loop = asyncio.get_running_loop()
         self._crowd: list[asyncio.Future[None]] = []  # who wait for room
-        self._timer: asyncio.TimerHandle | None = None
         self._wait: Wait | None = None
         self._waker: asyncio.Future[None] | None = None
 
@@ -48,7 +48,8 @@ class Inbox:
         """When there are no events: the first that comes, or `Elapsed`."""
         if wait is not self._wait or self._timer is None or (wait.relay is not None and wait.relay.hurries):
             self._wait = wait
-            self._arm(_until_s(wait))
+            if (until_s := _until_s(wait)) is not None:
+                self._arm(until_s)
         if self._crowd:
             self.make_room()
         waker = self._waker = self._loop.create_future()
@@ -60,8 +61,7 @@ class Inbox:
         return self.events.popleft() if self.events else Elapsed(max(self._loop.time(), _until_s(wait) or 0.0))
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
 
     # -- room ---------------------------------------------------------------------------------------------------------
 
@@ -83,24 +83,11 @@ class Inbox:
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
-    def _arm(self, until_s: float | None) -> None:
-        """Lazily: an earlier timer is left alone and looks again when it fires."""
-        if until_s is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= until_s:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(until_s, self._tick)
-
-    def _tick(self) -> None:
-        self._timer = None
+    def _look(self) -> None:
         if self._waker is None or self._waker.done() or self._wait is None:
             return  # it is armed again when the reader comes back
         until_s = _until_s(self._wait)
-        if until_s is None or until_s - self._loop.time() > 1e-6:
-            self._arm(until_s)
-        else:
+        if until_s is not None and self._is_time(until_s):
             self._waker.set_result(None)
 
 
